@@ -1,0 +1,32 @@
+# Everything a new user or CI needs: Python 3.11 or later, make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint docs bench clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.installed: setup.cfg pyproject.toml tools/constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'mammo_tf needs Python 3.11 or later: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tools/constraints.txt -e '.[dev,docs]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/mammo-tf recipe compression --preset demo --run-dir runs/demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.installed
+	$(BIN)/python tools/bench.py
+
+clean:
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,126 @@
+"""Frozen dataclass configurations: changing them from the command line, and comparing them."""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from typing import Any
+
+from mammo_tf.errors import UserError
+
+
+def apply_overrides(config: Any, assignments: tuple[str, ...]) -> Any:
+    """Returns a copy of `config` with "section.key=value" assignments applied.
+
+    Args:
+        config: A frozen dataclass, possibly with dataclasses as fields.
+        assignments: Such as ("training.learning_rate=1e-4", "num_folds=3"). A tuple's items are
+            separated by commas; "none" empties a field that may be None.
+
+    Returns:
+        A new configuration; its own range checks have run.
+
+    Raises:
+        UserError: For an unknown key (the near ones are named) or a value of another type.
+    """
+    for assignment in assignments:
+        key, sign, text = assignment.partition("=")
+        if not sign:
+            raise UserError(f"An override is KEY=VALUE. Received: {assignment!r}.")
+        config = _replace(config, key.strip().split("."), text.strip(), key.strip())
+    return config
+
+
+def to_plain(config: Any) -> dict:
+    """Returns `config` as dicts, lists, numbers and strings, as JSON would give it back."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Lists where two plain configurations differ, as "key: old, now new"."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        name = f"{prefix}{key}"
+        left, right = old.get(key), new.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += differences(left, right, f"{name}.")
+        elif left != right:
+            found.append(f"{name}: {left}, now {right}")
+    return found
+
+
+def keys(config: Any, prefix: str = "") -> list[str]:
+    """Lists every key that `apply_overrides` knows, in order."""
+    found = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found += keys(value, f"{prefix}{field.name}.")
+        else:
+            found.append(f"{prefix}{field.name}")
+    return found
+
+
+def _replace(config, path: list[str], text: str, key: str):
+    name, *rest = path
+    if name not in {field.name for field in dataclasses.fields(config)}:
+        raise UserError(_unknown(config, key, name))
+    current = getattr(config, name)
+    if rest:
+        if not dataclasses.is_dataclass(current):
+            raise UserError(f"`{key}`: `{name}` has no parts.")
+        value = _replace(current, rest, text, key)
+    elif dataclasses.is_dataclass(current):
+        parts = ", ".join(field.name for field in dataclasses.fields(current))
+        raise UserError(f"`{key}` is a section; set one of its parts: {parts}.")
+    else:
+        value = _parse(text, typing.get_type_hints(type(config))[name], key)
+    return dataclasses.replace(config, **{name: value})
+
+
+def _unknown(config, key: str, name: str) -> str:
+    full = keys(config)
+    near = [k for k in full if k.rpartition(".")[2] == name]
+    near += difflib.get_close_matches(name, full, n=3, cutoff=0.4)
+    near = list(dict.fromkeys(near))
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"Unknown key `{key}`.{hint}"
+
+
+def _parse(text: str, kind: Any, key: str) -> Any:
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if type(None) in options and text.lower() == "none":
+            return None
+        return _parse_first([k for k in options if k is not type(None)], text, kind, key)
+    if origin is tuple:
+        items = [item.strip() for item in text.strip("()[]").split(",") if item.strip()]
+        if Ellipsis not in options and len(items) != len(options):
+            raise UserError(f"`{key}` takes {len(options)} values. Received: {text!r}.")
+        types_ = [options[0]] * len(items) if Ellipsis in options else options
+        return tuple(_parse(item, t, key) for item, t in zip(items, types_, strict=True))
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() in words:
+            return words[text.lower()]
+    elif kind in (int, float, str):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    raise UserError(f"`{key}` must be {_name(kind)}. Received: {text!r}.")
+
+
+def _parse_first(kinds, text: str, kind, key: str):
+    for option in kinds:
+        try:
+            return _parse(text, option, key)
+        except UserError:
+            continue
+    raise UserError(f"`{key}` must be {_name(kind)}. Received: {text!r}.")
+
+
+def _name(kind) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(kind, str(kind))

@@ -1,0 +1,169 @@
+"""Run folders: what a run was, kept beside its results, and never mixed with another's."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mammo_tf import __version__
+from mammo_tf.config import differences
+from mammo_tf.errors import UserError
+from mammo_tf.files import write_json
+
+CONFIG_NAME = "config.json"
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tensorflow-datasets",
+    "glymur",
+    "pydicom",
+    "scikit-learn",
+    "scipy",
+    "numpy",
+    "pillow",
+)
+
+
+@contextlib.contextmanager
+def open_run_folder(path: str | Path, *, recipe: str, configuration: dict) -> Iterator[Path]:
+    """Makes a run folder, or takes up one of the same configuration; one process at a time.
+
+    Args:
+        path: The folder; it may not exist yet, be empty, or hold an earlier part of this run.
+        recipe: The recipe's name.
+        configuration: Plain values, as `mammo_tf.config.to_plain` gives them.
+
+    Yields:
+        The folder, with config.json in it: recipe, configuration and environment.
+
+    Raises:
+        UserError: If the folder holds something else, a run of another configuration (each
+            difference is named), or a run that goes on in another process.
+    """
+    path = Path(path)
+    known = read_config(path)
+    if known is None:
+        _refuse_foreign(path)
+    else:
+        _check_same(path, known, recipe, configuration)
+    path.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        if known is None:
+            content = {
+                "recipe": recipe,
+                "configuration": configuration,
+                "environment": describe_environment(),
+            }
+            write_json(path / CONFIG_NAME, content)
+        yield path
+
+
+def read_config(path: str | Path) -> dict | None:
+    """Reads a run folder's config.json, or returns None where there is none.
+
+    Raises:
+        UserError: If the file is there but is not a run's configuration.
+    """
+    file = Path(path) / CONFIG_NAME
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        content["recipe"], content["configuration"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is not a run's configuration: {error}.") from error
+    return content
+
+
+def add_to_config(path: str | Path, **facts: Any) -> None:
+    """Adds facts that are known only later, such as the data set's version, to config.json.
+
+    Raises:
+        UserError: If an earlier part of the run had another value for one of them.
+    """
+    content = read_config(path)
+    for name, value in facts.items():
+        value = json.loads(json.dumps(value))
+        if content.get(name, value) != value:
+            raise UserError(
+                f"The run folder {path} was made with another {name} "
+                f"({content[name]}, now {value}). Use another --run-dir."
+            )
+        content[name] = value
+    write_json(Path(path) / CONFIG_NAME, content)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Package versions and the git revision of the source: enough to run it again."""
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "mammo_tf": __version__,
+        "git_revision": _git_revision(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        "packages": versions,
+    }
+
+
+def _git_revision() -> str | None:
+    """The source's revision, with "+changes" where files differ; None in an installed wheel."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        revision = _git(folder, "rev-parse", "HEAD")
+        return revision + ("+changes" if _git(folder, "status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--run-dir must be a folder. {path} is a file.")
+    foreign = path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir())
+    if foreign:
+        raise UserError(
+            f"{path} is not empty and has no {CONFIG_NAME}, so it is no run folder. "
+            "Nothing was changed; choose another --run-dir."
+        )
+
+
+def _check_same(path: Path, known: dict, recipe: str, configuration: dict) -> None:
+    found = differences(known["configuration"], configuration)
+    if known["recipe"] != recipe:
+        found.insert(0, f"recipe: {known['recipe']}, now {recipe}")
+    if found:
+        raise UserError(
+            f"{path} holds a run of another configuration ({'; '.join(found[:5])}"
+            f"{'; …' if len(found) > 5 else ''}). Nothing was changed; choose another --run-dir "
+            "or the same settings."
+        )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the folder for this process; the lock goes with the process, also after a kill."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; two runs at once are then the user's to avoid.
+        yield
+        return
+    with open(path / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"Another process is using the run folder {path}.") from error
+        yield
