@@ -1,0 +1,280 @@
+"""What the builders share: worker processes, quarantine, provenance and an undisturbed build."""
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from mammo_tf import files
+from mammo_tf.datasets import build_guards, quarantine
+from mammo_tf.datasets.config import LadderConfig
+from mammo_tf.datasets.splits import SHARES, assign_splits
+from mammo_tf.errors import DataError, UserError
+from mammo_tf.ingest import Rejection
+from mammo_tf.parallel import available_cpus, imap_bounded
+from mammo_tf.progress import progress
+
+STOPPED_NAME = "stopped_build_quarantine.csv"
+SHUFFLE_BUFFER_BYTES = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One record to be made.
+
+    Attributes:
+        key: Unique and stable; decides the record's place in the files, and is not stored.
+        row: Row of the table it comes from.
+        patient: Patients are never divided between splits.
+        stratum: The splits are stratified by the patient's greatest.
+        content: What the builder needs to make the job and the record.
+    """
+
+    key: str
+    row: int
+    patient: str
+    stratum: int
+    content: Any = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Raw data, listed but not yet read.
+
+    Attributes:
+        items: The records to be made.
+        rejected: Those that the table alone rules out.
+        fingerprint: Changes when the raw data does; no secret can be read from it.
+        jobs: Maps items to jobs, in an order of its own choice: yields (item, job).
+        metadata: Further entries for the data set's metadata.
+    """
+
+    items: tuple[Item, ...]
+    rejected: tuple[Rejection, ...]
+    fingerprint: str
+    jobs: Callable[[list[Item]], Iterator[tuple[Item, Any]]]
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Base of the builders. A subclass gives `_read_source`, `_worker` and `_example`.
+
+    Args:
+        data_dir: Where data sets are kept; TFDS's default is ~/tensorflow_datasets.
+        config: A configuration's name, or a `LadderConfig` of the builder's kind.
+        version: TFDS version to read.
+        file_format: TFDS file format, e.g. "array_record" for `as_data_source`.
+        max_quarantine: The greatest share of records that may be unusable, 0 to 1.
+        strict: True to stop at the first unusable record.
+        workers: Processes that read and encode; None means one per available core.
+        shuffle_buffer_bytes: Records kept in memory before TFDS's shuffling goes to disk.
+
+    Attributes:
+        was_there: True once `download_and_prepare` has found the data set already built.
+
+    Raises:
+        UserError: For an option out of range.
+    """
+
+    CONFIG_CLASS: ClassVar[type[LadderConfig]]
+    UNIT: ClassVar[tuple[str, str]]
+    TABLE: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # Under an editable install TFDS looks for README.md and the like in a folder that does
+        # not exist, since `mammo_tf.datasets` is mapped to another one.
+        cls.code_path = epath.Path(inspect.getfile(cls))
+        cls.pkg_dir_path = cls.code_path.parent
+
+    def __init__(
+        self,
+        *,
+        data_dir=None,
+        config=None,
+        version=None,
+        file_format=None,
+        max_quarantine: float = 0.01,
+        strict: bool = False,
+        workers: int | None = None,
+        shuffle_buffer_bytes: int = SHUFFLE_BUFFER_BYTES,
+    ):
+        if workers is not None and workers < 1:
+            raise UserError(f"The number of workers must be at least 1. Received: {workers}.")
+        self.max_quarantine = max_quarantine
+        self.strict = strict
+        self.workers = workers
+        self.shuffle_buffer_bytes = shuffle_buffer_bytes
+        self.was_there = False
+        self._quarantine = self._new_quarantine(0)
+        super().__init__(data_dir=data_dir, config=config, version=version, file_format=file_format)
+        self._original_state |= {  # what pickling restores
+            "max_quarantine": max_quarantine,
+            "strict": strict,
+            "workers": workers,
+            "shuffle_buffer_bytes": shuffle_buffer_bytes,
+        }
+
+    # For subclasses
+
+    def _read_source(self, manual_dir: Path, *, create_salt: bool) -> Source:
+        """Lists the raw data in `manual_dir`."""
+        raise NotImplementedError
+
+    def _worker(self) -> Callable[[Any], Any]:
+        """The function of `mammo_tf.ingest` that turns a job into a result or `Rejection`."""
+        raise NotImplementedError
+
+    def _example(self, item: Item, result: Any) -> dict[str, Any]:
+        """The record, as the features want it."""
+        raise NotImplementedError
+
+    # The build
+
+    def download_and_prepare(
+        self, *, download_dir=None, download_config=None, file_format=None, **kwargs
+    ) -> None:
+        """Builds the data set unless it is there; see the TFDS method of this name.
+
+        Leftovers of a killed build are removed first, and only one process builds at a time.
+
+        Raises:
+            UserError: If the data set is there but was made from other raw data, or another
+                process is building it.
+            DataError: If the raw data cannot be used, or too much of it.
+        """
+        config = download_config or tfds.download.DownloadConfig()
+        if self.data_path.exists() and not config.download_mode.overwrite_dataset:
+            self._check_same_source(config.manual_dir)
+            self.was_there = True
+            return
+        with (
+            build_guards.alone_in(self.data_path.parent, version=str(self.version)),
+            build_guards.clear_disk_errors(),
+        ):
+            super().download_and_prepare(
+                download_dir=download_dir,
+                download_config=config,
+                file_format=file_format,
+                **kwargs,
+            )
+
+    def _check_same_source(self, manual_dir) -> None:
+        if manual_dir is None:
+            return
+        source = self._read_source(Path(manual_dir), create_salt=False)
+        if source.fingerprint != self.info.metadata.get("source_fingerprint"):
+            raise UserError(
+                f"{self.data_dir} was built from other raw data than {manual_dir} holds now. "
+                "Nothing was changed. Give another --data-dir, or delete that folder first."
+            )
+
+    def _download_and_prepare(self, dl_manager, download_config) -> None:
+        stopped = Path(self.data_path).parent / STOPPED_NAME
+        try:
+            with (
+                build_guards.small_shuffle_buffer(self.shuffle_buffer_bytes),
+                build_guards.tfds_bars_hidden(),
+                contextlib.ExitStack() as self._open,
+            ):
+                super()._download_and_prepare(dl_manager, download_config)
+        except DataError:
+            if self._quarantine.rejections:
+                files.write_text(stopped, self._quarantine.to_csv())
+            raise
+        # `data_path` is TFDS's temporary folder here, which becomes the data set in one move.
+        self.info.metadata["num_quarantined"] = len(self._quarantine.rejections)
+        files.write_text(Path(self.data_path) / quarantine.FILE_NAME, self._quarantine.to_csv())
+        stopped.unlink(missing_ok=True)
+
+    def _split_generators(self, dl_manager) -> dict[str, Iterable]:
+        from mammo_tf.codecs import openjpeg
+
+        openjpeg.configure()  # says here, once, if there is none
+        source = self._read_source(Path(dl_manager.manual_dir), create_salt=True)
+        self.info.metadata.update(source.metadata, source_fingerprint=source.fingerprint)
+        self._quarantine = self._new_quarantine(len(source.items) + len(source.rejected))
+        for rejection in source.rejected:
+            self._quarantine.add(rejection)
+        strata: dict[str, int] = {}
+        for item in source.items:
+            strata[item.patient] = max(item.stratum, strata.get(item.patient, 0))
+        split_of = assign_splits(strata)
+        parts = {name: [i for i in source.items if split_of[i.patient] == name] for name in SHARES}
+        results = self._results(source, list(parts.values()))
+        self._open.callback(results.close)  # stops the pool at once if the build fails
+        return {
+            name: self._generate_examples(islice(results, len(items)), name)
+            for name, items in parts.items()
+        }
+
+    def _results(self, source: Source, parts: list[list[Item]]) -> Iterator[tuple[Item, Any]]:
+        """Yields (item, result) for the parts one after the other, through one pool."""
+        workers = available_cpus() if self.workers is None else self.workers
+        waiting: list[Item] = []
+
+        def jobs():
+            for part in parts:
+                for item, job in source.jobs(part):
+                    waiting.append(item)
+                    yield job
+
+        total = sum(len(part) for part in parts)
+        results = imap_bounded(self._worker(), jobs(), workers=workers, window=max(workers, 1) + 1)
+        with progress(description=self.info.full_name, total=total, unit=self.UNIT[0]) as bar:
+            try:
+                for result in results:
+                    bar.update()
+                    yield waiting.pop(0), result
+            except BrokenProcessPool:
+                raise DataError(
+                    f"A worker process died at {self.TABLE} row {waiting[0].row} or one of the "
+                    f"next {len(waiting) - 1} rows: memory ran out or a codec crashed. "
+                    "Try --workers 1; if it dies again, remove that row."
+                ) from None
+
+    def _generate_examples(self, results, split: str) -> Iterator[tuple[str, dict]]:
+        empty = True
+        for item, result in results:
+            if isinstance(result, Rejection):
+                self._quarantine.add(result)
+            else:
+                empty = False
+                yield item.key, self._example(item, result)
+        if empty:
+            raise DataError(
+                f"All {self.UNIT[1]} of the split '{split}' are unusable, e.g. {self.TABLE} row "
+                f"{self._quarantine.rejections[-1].row}: {self._quarantine.rejections[-1].reason}. "
+                f"Mend them or add {self.UNIT[1]}."
+            )
+
+    def _log_download_bytes(self) -> None:
+        """Nothing: TFDS would print to stdout, which is for results."""
+
+    def _log_download_done(self) -> None:
+        """Nothing, see `_log_download_bytes`."""
+
+    def _new_quarantine(self, total: int) -> quarantine.Quarantine:
+        return quarantine.Quarantine(
+            total=total,
+            unit=self.UNIT,
+            source=self.TABLE,
+            max_fraction=self.max_quarantine,
+            strict=self.strict,
+        )
+
+    def _create_builder_config(self, builder_config, version):
+        """Takes a configuration as it is, or the class's own of that name: equal by construction.
+
+        TFDS would refuse the equal one, and log a warning for the others.
+        """
+        if isinstance(builder_config, self.CONFIG_CLASS):
+            return self.builder_configs.get(builder_config.name, builder_config)
+        return super()._create_builder_config(builder_config, version)

@@ -1,0 +1,64 @@
+"""Builds a data set, or opens the one that is there: one function for the CLI and the recipes."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+import mammo_tf.datasets as registered
+from mammo_tf.errors import UserError
+
+
+def build_dataset(
+    name: str,
+    *,
+    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
+    cratios: Iterable[float] | None = None,
+    plain: bool = False,
+    max_quarantine: float = 0.01,
+    strict: bool = False,
+    workers: int | None = None,
+):
+    """Builds a data set from raw files unless it is there already.
+
+    Args:
+        name: "ncc" or "mini_mias".
+        manual_dir: Folder of the raw files; may be None where the data set is built already.
+        data_dir: Folder of built data sets; None means TFDS's own, ~/tensorflow_datasets.
+        cratios: Compression ratios to keep; None means the data set's own.
+        plain: Keep one lossless PNG per image instead.
+        max_quarantine: The greatest share of records that may be unusable, 0 to 1.
+        strict: Stop at the first unusable record.
+        workers: Processes; None means one per available core.
+
+    Returns:
+        The builder, built.
+
+    Raises:
+        UserError: If an argument is out of range, or raw files are needed and not given.
+        DataError: If the raw data cannot be used, or too much of it.
+    """
+    configs = {"ncc": registered.NccConfig, "mini_mias": registered.MiniMiasConfig}
+    if name not in configs:
+        raise UserError(f"There are the data sets {', '.join(configs)}. Received: {name!r}.")
+    # Not `tfds.builder`, which puts a paragraph in front of the message of every error.
+    builder = tfds.builder_cls(name)(
+        data_dir=data_dir,
+        config=configs[name](cratios=None if cratios is None else tuple(cratios), plain=plain),
+        max_quarantine=max_quarantine,
+        strict=strict,
+        workers=workers,
+    )
+    if manual_dir is None and not builder.data_path.exists():
+        raise UserError(
+            f"{builder.info.full_name} is not built in {builder.data_path.parent.parent.parent}: "
+            "give --manual-dir, the folder with its raw files. "
+            + " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
+        )
+    if manual_dir is not None and not Path(manual_dir).is_dir():
+        raise UserError(f"--manual-dir must be a folder with raw files. Received: {manual_dir}.")
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    builder.download_and_prepare(download_config=config)
+    return builder

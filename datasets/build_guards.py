@@ -1,0 +1,73 @@
+"""Context managers that keep a TFDS build within its memory, alone in its folder and readable."""
+
+import contextlib
+import errno
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow_datasets.core import shuffle
+from tensorflow_datasets.core.utils import tqdm_utils
+
+from mammo_tf.errors import UserError
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, *, version: str) -> Iterator[None]:
+    """Holds a lock on `folder`, which the system drops if the process dies, and tidies it.
+
+    What a killed build of `version` left behind is removed.
+
+    Raises:
+        UserError: If another process holds the lock.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"Another process is building in {folder}. Wait for it, or give another --data-dir."
+            ) from None
+        leftover = re.compile(rf"incomplete\.\w{{6}}_{re.escape(version)}")
+        for path in folder.iterdir():
+            if leftover.fullmatch(path.name):
+                shutil.rmtree(path)
+        yield
+
+
+@contextlib.contextmanager
+def small_shuffle_buffer(num_bytes: int) -> Iterator[None]:
+    """Makes TFDS's shuffling go to disk after `num_bytes` instead of 1 GB per split."""
+    before = shuffle.MAX_MEM_BUFFER_SIZE
+    shuffle.MAX_MEM_BUFFER_SIZE = num_bytes
+    try:
+        yield
+    finally:
+        shuffle.MAX_MEM_BUFFER_SIZE = before
+
+
+@contextlib.contextmanager
+def tfds_bars_hidden() -> Iterator[None]:
+    """Hides TFDS's three progress bars, which know no total, while ours shows the time left."""
+    before = tqdm_utils._active
+    tqdm_utils.display_progress_bar(enable=False)
+    try:
+        yield
+    finally:
+        tqdm_utils.display_progress_bar(enable=before)
+
+
+@contextlib.contextmanager
+def clear_disk_errors() -> Iterator[None]:
+    """Turns TensorFlow's error for a full disk into Python's, which the command line explains."""
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError) as error:  # TFDS wraps some into a RuntimeError
+        if "No space left" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device") from None
+        raise

@@ -1,0 +1,104 @@
+"""Builder configurations: which compression ratios a data set keeps, or plain images."""
+
+import dataclasses
+import numbers
+from collections.abc import Iterable
+from typing import ClassVar
+
+import tensorflow_datasets as tfds
+
+from mammo_tf.errors import UserError
+
+PLAIN_NAME = "plain"
+LADDER_NAME = "ladder"
+MAX_CRATIOS = 64
+MAX_CRATIO = 1_000_000
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class LadderConfig(tfds.core.BuilderConfig):
+    """What the records hold: a JPEG 2000 ladder of some compression ratios, or a plain image.
+
+    The name follows from the other arguments, so that one name always means one content:
+    "ladder" for the data set's own `DEFAULT_CRATIOS`, "plain", and for other ratios e.g.
+    "ladder_1_100_1000".
+
+    Args:
+        cratios: Compression ratios of the ladder, each at least 1 (1 is lossless); None means
+            `DEFAULT_CRATIOS`. Kept sorted.
+        plain: True stores a lossless PNG that TFDS decodes itself, and no ladder.
+        name: Leave it out; a name that does not follow from the arguments is refused.
+
+    Raises:
+        UserError: If a ratio is not a finite number of at least 1, is there twice, or is given
+            together with `plain`.
+
+    Example:
+        >>> MiniMiasConfig(cratios=(1, 100)).name  # doctest: +SKIP
+        'ladder_1_100'
+    """
+
+    DEFAULT_CRATIOS: ClassVar[tuple[float, ...]] = ()
+
+    name: str = ""
+    cratios: tuple[float, ...] | None = None
+    plain: bool = False
+
+    def __post_init__(self):
+        if self.plain and self.cratios:
+            raise UserError(
+                "`cratios` belongs to a ladder, and `plain` has none. Received both; give one."
+            )
+        cratios = self.DEFAULT_CRATIOS if self.cratios is None else self.cratios
+        self.cratios = () if self.plain else normalize_cratios(cratios)
+        name = self._derived_name()
+        if self.name not in ("", name):
+            raise UserError(
+                f"The name of a configuration follows from its content: {name!r}. "
+                f"Received: name={self.name!r}. Leave `name` out."
+            )
+        self.name = name
+        if not self.description:
+            self.description = self._derived_description()
+
+    def _derived_name(self) -> str:
+        if self.plain:
+            return PLAIN_NAME
+        if self.cratios == self.DEFAULT_CRATIOS:
+            return LADDER_NAME
+        return "_".join([LADDER_NAME, *map(format_cratio, self.cratios)])
+
+    def _derived_description(self) -> str:
+        if self.plain:
+            return "One lossless PNG per image."
+        ratios = ", ".join(map(format_cratio, self.cratios))
+        return f"One layered JPEG 2000 codestream per image, with compression ratios {ratios}."
+
+
+def normalize_cratios(cratios: Iterable[float]) -> tuple[float, ...]:
+    """Sorts and checks compression ratios; whole numbers become ints.
+
+    Raises:
+        UserError: If there is none, one is below 1, not a number or there twice.
+    """
+    if isinstance(cratios, numbers.Real):
+        cratios = (cratios,)
+    cratios = tuple(cratios)
+    for cratio in cratios:
+        if isinstance(cratio, bool) or not isinstance(cratio, numbers.Real):
+            raise UserError(f"A compression ratio must be a number. Received: {cratio!r}.")
+        if not 1 <= cratio <= MAX_CRATIO:
+            raise UserError(
+                f"A compression ratio must be from 1 to {MAX_CRATIO}. Received: {cratio:g}."
+            )
+    kept = tuple(sorted({int(c) if c == int(c) else float(c) for c in cratios}))
+    if len(kept) != len(cratios) or not 1 <= len(kept) <= MAX_CRATIOS:
+        raise UserError(
+            f"Expected 1 to {MAX_CRATIOS} different compression ratios. Received: {cratios}."
+        )
+    return kept
+
+
+def format_cratio(cratio: float) -> str:
+    """Writes a ratio without a needless ".0" or exponent: "100", "2.5"."""
+    return str(int(cratio)) if cratio == int(cratio) else repr(float(cratio))

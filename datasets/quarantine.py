@@ -1,0 +1,71 @@
+"""What could not be read: counted, listed with its reason, and too much of it stops the build."""
+
+import csv
+import io
+
+from mammo_tf.errors import DataError, UserError
+from mammo_tf.ingest import Rejection
+
+FILE_NAME = "quarantine.csv"
+HEADER = ("row", "record", "reason")
+
+
+class Quarantine:
+    """Collects rejected records and stops the build when there are too many.
+
+    Args:
+        total: How many records the raw data holds; known before the first is read.
+        unit: What a record is, for messages: "study" or "image" as ("study", "studies").
+        source: The file that `row` of a rejection counts in, e.g. "studies.csv".
+        max_fraction: The greatest share of records that may be rejected, 0 to 1.
+        strict: True to stop at the first.
+
+    Raises:
+        UserError: If `max_fraction` is not in 0..1.
+    """
+
+    def __init__(
+        self,
+        *,
+        total: int,
+        unit: tuple[str, str],
+        source: str,
+        max_fraction: float = 0.01,
+        strict: bool = False,
+    ):
+        if not 0 <= max_fraction <= 1:
+            raise UserError(
+                f"`max_quarantine` must be a share from 0 to 1. Received: {max_fraction:g}."
+            )
+        self.total = total
+        self.unit = unit
+        self.source = source
+        self.max_fraction = max_fraction
+        self.strict = strict
+        self.rejections: list[Rejection] = []
+
+    def add(self, rejection: Rejection) -> None:
+        """Lists a record.
+
+        Raises:
+            DataError: If `strict`, or if more than `max_fraction` of all are now listed.
+        """
+        self.rejections.append(rejection)
+        where = f"{self.source} row {rejection.row}: {rejection.reason}"
+        if self.strict:
+            raise DataError(f"Stopped at the first unusable {self.unit[0]} (strict). {where}")
+        count = len(self.rejections)
+        if count > self.max_fraction * self.total:
+            raise DataError(
+                f"Stopped: {count} of {self.total} {self.unit[1]} cannot be used, and at most "
+                f"{self.max_fraction:.2%} may be (--max-quarantine). The last one: {where}"
+            )
+
+    def to_csv(self) -> str:
+        """The list as CSV text, header first; only the header when nothing was rejected."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(HEADER)
+        for rejection in sorted(self.rejections, key=lambda r: (r.row, r.record)):
+            writer.writerow((rejection.row, rejection.record, rejection.reason))
+        return text.getvalue()
