@@ -1,0 +1,217 @@
+"""The paper's steps on arrays: resize, crop, mirror, pair; and square patches."""
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from mammo_tf.errors import UserError
+
+VIEWS = ("CC", "MLO")
+LATERALITIES = ("L", "R")
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes with a triangle filter that widens when shrinking, so that nothing aliases.
+
+    The filter is not stated in the paper; this is Pillow's "bilinear", the usual one for the
+    paper's PyTorch 1.2.
+
+    Args:
+        image: (height, width) uint8 or uint16.
+        height: New height in pixels, at least 1.
+        width: New width in pixels, at least 1.
+
+    Returns:
+        (height, width) of the same dtype, rounded to the nearest value, halves to even.
+
+    Raises:
+        UserError: If `image` is not a greyscale image of these types, or a size is below 1.
+
+    Example:
+        >>> resize(np.array([[1, 3], [5, 7]], np.uint8), 1, 1)
+        array([[4]], dtype=uint8)
+    """
+    _check_image(image)
+    if height < 1 or width < 1:
+        raise UserError(f"The new size must be at least 1×1. Received: {height}×{width}.")
+    if image.shape == (height, width):
+        return image
+    resized = Image.fromarray(image.astype(np.float32)).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
+    return np.rint(np.asarray(resized)).astype(image.dtype)  # a mean never leaves the range
+
+
+def resized_shape(shape: tuple[int, int], fraction: float) -> tuple[int, int]:
+    """The (height, width) after `resize_fraction`: rounded, halves up, at least 1."""
+    if not 0 < fraction <= 1:
+        raise UserError(f"`fraction` must be above 0 and at most 1. Received: {fraction}.")
+    height, width = (max(1, math.floor(size * fraction + 0.5)) for size in shape)
+    return height, width
+
+
+def resize_fraction(image: np.ndarray, fraction: float) -> np.ndarray:
+    """Resizes to a share of height and width; see `resize`.
+
+    Args:
+        image: (height, width) uint8 or uint16.
+        fraction: Above 0, at most 1; 0.3 in the paper.
+
+    Returns:
+        The shape that `resized_shape` gives, same dtype.
+
+    Reference:
+        Jo et al. 2021, "Model development and evaluation".
+    """
+    return resize(image, *resized_shape(image.shape, fraction))
+
+
+def crop_box(shape: tuple[int, int], view: str, laterality: str) -> tuple[int, int, int, int]:
+    """Where `crop_view` cuts: (top, bottom, left, right), the ends exclusive.
+
+    An odd middle column is kept; a fifth is rounded down, so a row in doubt is kept too.
+    """
+    if view not in VIEWS or laterality not in LATERALITIES:
+        raise UserError(
+            f"Expected a view of {VIEWS} and a laterality of {LATERALITIES}. "
+            f"Received: {view!r}, {laterality!r}."
+        )
+    height, width = shape
+    top, bottom = (height // 5, height) if view == "MLO" else (0, height - height // 5)
+    left, right = (0, width - width // 2) if laterality == "L" else (width // 2, width)
+    return top, bottom, left, right
+
+
+def crop_view(image: np.ndarray, *, view: str, laterality: str) -> np.ndarray:
+    """Keeps the half at the chest wall, without the top fifth of MLO or the bottom fifth of CC.
+
+    Args:
+        image: (height, width) in canonical orientation: the chest wall of a left breast at the
+            left edge, of a right breast at the right edge.
+        view: "CC" or "MLO".
+        laterality: "L" or "R".
+
+    Returns:
+        A view of `image`: (height − height // 5, width − width // 2).
+
+    Raises:
+        UserError: If `view` or `laterality` is another one.
+
+    Reference:
+        Jo et al. 2021, "Model development and evaluation".
+    """
+    top, bottom, left, right = crop_box(image.shape, view, laterality)
+    return image[top:bottom, left:right]
+
+
+def mirror(image: np.ndarray) -> np.ndarray:
+    """Reverses the columns, so that a right breast faces as a left one does."""
+    return image[:, ::-1]
+
+
+def fit_and_pad(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Scales an image into `shape`, keeping its aspect, and fills the rest with 0.
+
+    The scaled image touches the top left corner, where the chest wall is after `mirror`. How the
+    paper brought detectors of different sizes to one input is not stated there.
+
+    Args:
+        image: (height, width) uint8 or uint16.
+        shape: (height, width) wanted.
+
+    Returns:
+        An array of `shape` and the image's dtype.
+    """
+    _check_image(image)
+    height, width = fitted_shape(image.shape, shape)
+    padded = np.zeros(shape, image.dtype)
+    padded[:height, :width] = resize(image, height, width)
+    return padded
+
+
+def fitted_shape(shape: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """The largest (height, width) with the aspect of `shape` that `box` holds, at least 1×1."""
+    scale = min(box[0] / shape[0], box[1] / shape[1])
+    height, width = (
+        max(1, min(most, math.floor(size * scale + 0.5)))
+        for size, most in zip(shape, box, strict=True)
+    )
+    return height, width
+
+
+def pair_views(cc: np.ndarray, mlo: np.ndarray, view_shape: tuple[int, int]) -> np.ndarray:
+    """Puts the two views of one breast side by side: CC on the left, MLO on the right.
+
+    Args:
+        cc: (height, width) uint8 or uint16: the CC view, cropped, and mirrored if right.
+        mlo: The MLO view, likewise; its size may differ.
+        view_shape: (height, width) that each view is fitted into; see `fit_and_pad`.
+
+    Returns:
+        (view_shape[0], 2 · view_shape[1]), same dtype.
+
+    Raises:
+        UserError: If the views differ in dtype.
+
+    Reference:
+        Jo et al. 2021, "Model development and evaluation"; which view comes first is not stated.
+    """
+    if cc.dtype != mlo.dtype:
+        raise UserError(
+            f"Both views must have one dtype. Received: CC {cc.dtype}, MLO {mlo.dtype}."
+        )
+    return np.concatenate([fit_and_pad(view, view_shape) for view in (cc, mlo)], axis=1)
+
+
+def extract_patch(image: np.ndarray, row: int, column: int, size: int) -> np.ndarray:
+    """Cuts a square whose middle is a given pixel; what lies outside the image is 0.
+
+    Args:
+        image: (height, width), any dtype.
+        row: Row of the middle; the square begins `size // 2` rows above it.
+        column: Column of the middle, likewise. Neither need lie inside the image.
+        size: Side of the square in pixels.
+
+    Returns:
+        (size, size), a new array.
+    """
+    patch = np.zeros((size, size), image.dtype)
+    top, left = row - size // 2, column - size // 2
+    rows = slice(max(0, top), min(image.shape[0], top + size))
+    columns = slice(max(0, left), min(image.shape[1], left + size))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = (
+            image[rows, columns]
+        )
+    return patch
+
+
+def to_full_range(image: np.ndarray, bits_stored: int) -> np.ndarray:
+    """Spreads stored values over 16 bits, so that 12-bit and 16-bit detectors are comparable.
+
+    Multiplies by 2^(16 − bits_stored). What lossy compression has put above the detector's range
+    is clipped. Done before resizing, so that a 12-bit image keeps fractions when averaged.
+
+    Args:
+        image: (height, width) uint8 or uint16, stored values.
+        bits_stored: 1 to 16.
+
+    Returns:
+        (height, width) uint16.
+
+    Raises:
+        UserError: If `bits_stored` is out of range.
+    """
+    if not 1 <= bits_stored <= 16:
+        raise UserError(f"`bits_stored` must be from 1 to 16. Received: {bits_stored}.")
+    clipped = np.minimum(image, np.uint16(2**bits_stored - 1)).astype(np.uint16, copy=False)
+    return clipped << np.uint16(16 - bits_stored)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.ndim != 2 or not image.size or image.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            "Expected a (height, width) image of uint8 or uint16. "
+            f"Received: shape {image.shape}, {image.dtype}."
+        )
