@@ -1,0 +1,112 @@
+"""How a classifier is trained."""
+
+from dataclasses import dataclass, field
+
+from mammo_tf.errors import UserError
+from mammo_tf.pipelines.augment import AugmentConfig
+
+MONITORS = ("val_loss", "val_auroc")
+SCHEDULES = ("constant", "cosine")
+HEAD_POOLINGS = ("flatten", "average", "max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything about training that changes its numbers, but the seed.
+
+    The paper gives binary cross-entropy and Adam with β1 = 0.9, β2 = 0.999 and ε = 1e-8 ("Model
+    development and evaluation"). The rest is not stated there, or garbled, and chosen here.
+
+    Attributes:
+        epochs: Most passes over the training examples.
+        batch_size: Most examples a step; an epoch is cut into nearly equal batches.
+        learning_rate: Of Adam. The paper's text gives 0.5, with which Adam diverges: a slip.
+        schedule: "constant", or "cosine" from `learning_rate` down to a hundredth of it.
+        warmup_epochs: Epochs over which the rate first rises from 0.
+        beta_1: Of Adam; the paper's.
+        beta_2: Of Adam; the paper's.
+        epsilon: Of Adam; the paper's.
+        weight_decay: Decoupled weight decay (AdamW); 0 for none.
+        label_smoothing: Share by which labels move towards 0.5.
+        class_weights: "balanced" weighs both classes alike; "none" counts examples alike.
+        monitor: Which epoch's weights are kept: lowest "val_loss" (with the class weights) or
+            highest "val_auroc". Of equal epochs the first one stays.
+        patience: Epochs without a better one before training stops; None never stops early.
+        ema_momentum: Keep a moving average of the weights and validate and test that one;
+            None for the weights themselves.
+        dropout: Share of dense activations dropped in training.
+        head_pooling: See `mammo_tf.models.CNN3`.
+        stackwise_num_filters: See `mammo_tf.models.CNN3`.
+        dense_units: See `mammo_tf.models.CNN3`.
+        augment: Random changes of training images.
+        num_test_views: Predictions are means over the plain image and this many augmented copies.
+        jit_compile: Compile with XLA, once for each size of batch; on a CPU that costs more than it
+            wins.
+        deterministic: Let TensorFlow use reproducible kernels only, so that a seed gives the same
+            numbers twice; once on, it stays on in the process.
+
+    Raises:
+        UserError: If a value is out of its range.
+    """
+
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: str = "balanced"
+    monitor: str = "val_loss"
+    patience: int | None = 10
+    ema_momentum: float | None = None
+    dropout: float = 0.0
+    head_pooling: str = "flatten"
+    stackwise_num_filters: tuple[int, int, int] = (16, 32, 64)
+    dense_units: tuple[int, int] = (128, 32)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    num_test_views: int = 0
+    jit_compile: bool = False
+    deterministic: bool = True
+
+    def __post_init__(self):
+        _check_range("epochs", self.epochs, 1, 100_000)
+        _check_range("batch_size", self.batch_size, 2, 65_536)
+        _check_range("learning_rate", self.learning_rate, 1e-9, 10)
+        _check_range("warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        _check_range("beta_1", self.beta_1, 0, 0.99999)
+        _check_range("beta_2", self.beta_2, 0, 0.9999999)
+        _check_range("epsilon", self.epsilon, 1e-12, 1)
+        _check_range("weight_decay", self.weight_decay, 0, 1)
+        _check_range("label_smoothing", self.label_smoothing, 0, 0.5)
+        _check_range("dropout", self.dropout, 0, 0.99)
+        _check_range("num_test_views", self.num_test_views, 0, 1000)
+        if self.patience is not None:
+            _check_range("patience", self.patience, 1, 100_000)
+        if self.ema_momentum is not None:
+            _check_range("ema_momentum", self.ema_momentum, 0, 0.99999)
+        for name in ("stackwise_num_filters", "dense_units"):
+            for value in getattr(self, name):
+                _check_range(name, value, 1, 8192)
+        _check_choice("class_weights", self.class_weights, ("balanced", "none"))
+        _check_choice("monitor", self.monitor, MONITORS)
+        _check_choice("schedule", self.schedule, SCHEDULES)
+        _check_choice("head_pooling", self.head_pooling, HEAD_POOLINGS)
+        if self.num_test_views and self.augment.is_identity:
+            raise UserError(
+                "`num_test_views` needs an augmentation to make other views with. Received: "
+                f"num_test_views={self.num_test_views} and no augmentation; set `augment` or 0."
+            )
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"`{name}` must be between {low:g} and {high:g}. Received: {value}.")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UserError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}.")

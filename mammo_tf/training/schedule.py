@@ -1,0 +1,37 @@
+"""The learning rate at each step."""
+
+import math
+
+from mammo_tf.training.config import TrainingConfig
+
+# The cosine ends at this share of the full rate.
+FINAL_SHARE = 0.01
+
+
+def learning_rate_at(step: int, config: TrainingConfig, steps_per_epoch: int) -> float:
+    """Returns the learning rate of a training step.
+
+    It rises linearly over the warm-up, then stays ("constant") or falls along half a cosine
+    ("cosine") to a hundredth in the last step. Not stated in the paper.
+
+    Args:
+        step: Number of the step, from 0.
+        config: `learning_rate`, `schedule`, `warmup_epochs` and `epochs` are read.
+        steps_per_epoch: Steps an epoch, at least 1.
+
+    Returns:
+        The rate, above 0.
+
+    Example:
+        >>> learning_rate_at(0, TrainingConfig(learning_rate=0.1, warmup_epochs=1), 10)
+        0.01
+    """
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.learning_rate
+    last = max(1, config.epochs * steps_per_epoch - warmup - 1)
+    share = min(1.0, (step - warmup) / last)
+    falling = (1 + math.cos(math.pi * share)) / 2
+    return config.learning_rate * (FINAL_SHARE + (1 - FINAL_SHARE) * falling)

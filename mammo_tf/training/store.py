@@ -1,0 +1,218 @@
+"""Finished cells of a run, kept so that nothing half-done or damaged is ever taken for whole."""
+
+import contextlib
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from mammo_tf.config import differences
+from mammo_tf.errors import UserError
+from mammo_tf.evaluation import ScoredFold
+from mammo_tf.files import write_json, write_text
+
+WEIGHTS = "model.weights.h5"
+HISTORY = "history.json"
+RECORD = "cell.json"
+COLUMNS = ("example_id", "group", "label", "score", "test_cr")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One model to train: its name, the compression ratios it learns from, and its fold.
+
+    Attributes:
+        model: Name of the model; letters, digits and "_".
+        train_crs: Compression ratios of the training images; training takes their union.
+        fold: Index of the fold.
+    """
+
+    model: str
+    train_crs: tuple[float, ...]
+    fold: int
+
+    @property
+    def name(self) -> str:
+        """Name of the cell's folders, e.g. "cnn3-cr1_15-fold0"."""
+        return f"{self.model}-cr{'_'.join(f'{cr:.10g}' for cr in self.train_crs)}-fold{self.fold}"
+
+
+def derive_seed(run_seed: int, *parts: str | float) -> int:
+    """Derives a seed below 2^32 from the run's seed and a name, and from nothing else."""
+    text = "/".join(map(str, (run_seed, *parts)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+
+class CellStore:
+    """The folder `cells` of a run: for each cell weights, history and predictions.
+
+    A cell's folder appears whole, by one rename, when its training is done. Predictions join it
+    one file for each test CR. What is damaged is said on stderr and made anew.
+
+    Args:
+        run_dir: The run folder.
+        settings: Plain values that decide a cell's numbers, the same for all cells. A cell that
+            was made with others is refused, never mixed in.
+    """
+
+    def __init__(self, run_dir: str | Path, settings: dict):
+        self.folder = Path(run_dir) / "cells"
+        self.settings = settings
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(".partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def is_finished(self, cell: Cell) -> bool:
+        """Tells whether the cell is trained and its files are whole.
+
+        Raises:
+            UserError: If the cell was trained with other settings.
+        """
+        folder = self.folder / cell.name
+        if not folder.exists():
+            return False
+        try:
+            record = json.loads((folder / RECORD).read_text("utf-8"))
+            changed = differences(record["settings"], self.settings)
+            digests = record["sha256"]
+            whole = all(digests[name] == _digest(folder / name) for name in (WEIGHTS, HISTORY))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._say_damaged(folder, str(error))
+        if changed:
+            raise UserError(
+                f"{folder} was trained with other settings ({'; '.join(changed[:3])}). "
+                "Take another run folder, or delete this one."
+            )
+        return whole or self._say_damaged(folder, "a checksum differs")
+
+    def save(self, cell: Cell, model: keras.Model, history: list[dict], **facts) -> None:
+        """Keeps a trained cell, all at once.
+
+        Args:
+            cell: The cell.
+            model: Its model, with the weights to keep.
+            history: One dict an epoch.
+            facts: Further plain values for cell.json.
+
+        Raises:
+            OSError: If the disk is full or not writable.
+        """
+        partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=f".partial-{cell.name}-"))
+        try:
+            with _without_optimizer(model):
+                _save_weights(model, partial / WEIGHTS)
+            write_json(partial / HISTORY, history)
+            record = {
+                "model": cell.model,
+                "train_crs": list(cell.train_crs),
+                "fold": cell.fold,
+                **facts,
+                "settings": self.settings,
+                "sha256": {name: _digest(partial / name) for name in (WEIGHTS, HISTORY)},
+            }
+            write_json(partial / RECORD, record)
+            partial.chmod(0o755)
+            final = self.folder / cell.name
+            if final.exists():
+                shutil.rmtree(final)
+            os.replace(partial, final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def load_weights(self, cell: Cell, model: keras.Model) -> None:
+        """Puts a finished cell's weights into a model of the same make."""
+        with _without_optimizer(model):
+            model.load_weights(self.folder / cell.name / WEIGHTS)
+
+    def best_epoch(self, cell: Cell) -> int:
+        """Returns the epoch, from 1, whose weights were kept."""
+        return json.loads((self.folder / cell.name / RECORD).read_text("utf-8"))["best_epoch"]
+
+    def save_scores(self, cell: Cell, test_cr: float, fold: ScoredFold) -> None:
+        """Keeps the predictions of a cell's test part at one CR as a CSV, atomically."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True):
+            example, group, label, value = row
+            writer.writerow([example, group, int(label), repr(float(value)), f"{test_cr:.10g}"])
+        write_text(self._scores_path(cell, test_cr), text.getvalue())
+
+    def load_scores(self, cell: Cell, test_cr: float, expected: ScoredFold) -> ScoredFold | None:
+        """Reads predictions, or returns None where there are none or they are damaged.
+
+        Args:
+            cell: The cell.
+            test_cr: Compression ratio of the test images.
+            expected: The test part; its `scores` are not read.
+
+        Returns:
+            `expected` with the scores kept, exactly as they were saved.
+        """
+        path = self._scores_path(cell, test_cr)
+        if not path.exists():
+            return None
+        try:
+            with path.open(encoding="utf-8", newline="") as lines:
+                rows = list(csv.DictReader(lines))
+            scores = np.array([float(row["score"]) for row in rows])
+            keys = [tuple(row[name] for name in ("example_id", "group", "label")) for row in rows]
+            # The last column is short in a file cut off anywhere.
+            whole = all(row["test_cr"] == f"{test_cr:.10g}" for row in rows)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._say_damaged(path, str(error))
+            return None
+        wanted = zip(expected.example_ids, expected.groups, expected.labels, strict=True)
+        if not whole or keys != [(str(e), str(g), str(int(label))) for e, g, label in wanted]:
+            self._say_damaged(path, "its cases are not those of the fold's test part")
+            return None
+        if not ((scores >= 0) & (scores <= 1)).all():
+            self._say_damaged(path, "a score is not between 0 and 1")
+            return None
+        return ScoredFold(expected.labels, scores, expected.groups, expected.example_ids)
+
+    def _scores_path(self, cell: Cell, test_cr: float) -> Path:
+        return self.folder / cell.name / "predictions" / f"cr{test_cr:.10g}.csv"
+
+    def _say_damaged(self, path: Path, reason: str) -> bool:
+        tqdm.write(f"Damaged, made anew: {path} ({reason})", file=sys.stderr)
+        return False
+
+
+@contextlib.contextmanager
+def _without_optimizer(model: keras.Model) -> Iterator[None]:
+    """Keras writes the optimiser's state beside the weights, and then wants it on loading."""
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """Saves weights; a full disk is an OSError with its number, which HDF5 does not give."""
+    needed = sum(np.prod(weight.shape) * 4 for weight in model.weights) + (1 << 20)
+    if shutil.disk_usage(path.parent).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
+    try:
+        model.save_weights(path)
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) is None and "No space left" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent)) from error
+        raise
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
