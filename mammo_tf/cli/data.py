@@ -1,0 +1,131 @@
+"""`mammo-tf data`: build the TFDS data sets, list what is built."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from mammo_tf.errors import UserError
+
+DATA_SETS = {
+    "mini_mias": "322 digitised films with circles; from all-mias.tar.gz.",
+    "ncc": "Four-view screening studies of your own; from studies.csv and DICOM files.",
+}
+
+
+@click.group()
+def data():
+    """Build the TFDS data sets from raw files."""
+
+
+@data.command()
+@click.argument("name", metavar="NAME", type=click.Choice(sorted(DATA_SETS)))
+@click.option("--manual-dir", type=click.Path(), help="Folder with the raw files.")
+@click.option(
+    "--data-dir", type=click.Path(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
+)
+@click.option("--cratios", help="Compression ratios to keep, e.g. 1,100,1000 (1 is lossless).")
+@click.option("--plain", is_flag=True, help="Keep one lossless PNG per image and no ratios.")
+@click.option(
+    "--max-quarantine",
+    default=0.01,
+    show_default=True,
+    help="Stop when a larger share of the studies cannot be used.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first study that cannot be used.")
+@click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def build(name, manual_dir, data_dir, cratios, plain, max_quarantine, strict, workers, as_json):
+    """Build data set NAME (ncc or mini_mias) from the raw files in --manual-dir.
+
+    A data set that is there already is left as it is. What cannot be used is listed in
+    quarantine.csv beside the data set, by its row in the table.
+    """
+    ratios = _parse_cratios(cratios)
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from mammo_tf.datasets.build import build_dataset
+
+    builder = build_dataset(
+        name,
+        manual_dir=manual_dir,
+        data_dir=data_dir,
+        cratios=ratios,
+        plain=plain,
+        max_quarantine=max_quarantine,
+        strict=strict,
+        workers=workers,
+    )
+    result = _describe(Path(builder.data_dir)) | {"was_there": builder.was_there}
+    _print([result], as_json=as_json, first_only=True)
+
+
+@data.command("list")
+@click.option(
+    "--data-dir", type=click.Path(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_data_sets(data_dir, as_json):
+    """List the data sets, and which of them are built in --data-dir."""
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    built = [
+        _describe(path.parent)
+        for name in sorted(DATA_SETS)
+        for path in sorted(root.glob(f"{name}/*/[0-9]*/dataset_info.json"))
+    ]
+    if not as_json:
+        for name, text in sorted(DATA_SETS.items()):
+            click.echo(f"{name:<10} {text}")
+        click.echo(f"\nBuilt in {root}: {'' if built else 'none'}".rstrip())
+    _print(built, as_json=as_json)
+
+
+def _parse_cratios(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UserError(
+            f"--cratios must be numbers separated by commas, e.g. 1,100,1000. Received: {text!r}."
+        ) from None
+
+
+def _describe(folder: Path) -> dict:
+    """What TFDS wrote about a built data set; needs no TensorFlow."""
+    try:
+        info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
+        metadata_path = folder / "metadata.json"
+        metadata = json.loads(metadata_path.read_text("utf-8")) if metadata_path.exists() else {}
+        splits = {
+            split["name"]: sum(int(length) for length in split.get("shardLengths", []))
+            for split in info.get("splits", [])
+        }
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise UserError(
+            f"{folder} holds no readable data set. Delete it and build again."
+        ) from None
+    return {
+        "name": "/".join(folder.parts[-3:]),
+        "folder": str(folder),
+        "splits": splits,
+        "cratios": metadata.get("cratios", []),
+        "is_phantom": bool(metadata.get("is_phantom", False)),
+        "num_quarantined": metadata.get("num_quarantined", 0),
+    }
+
+
+def _print(results: list[dict], *, as_json: bool, first_only: bool = False) -> None:
+    if as_json:
+        click.echo(json.dumps(results[0] if first_only else results, indent=2))
+        return
+    for result in results:
+        state = " (was there already; nothing was changed)" if result.get("was_there") else ""
+        click.echo(f"{result['name']}{' (phantom)' if result['is_phantom'] else ''}{state}")
+        click.echo("  splits       " + ", ".join(f"{k} {n}" for k, n in result["splits"].items()))
+        ratios = ", ".join(f"{cratio:g}" for cratio in result["cratios"])
+        click.echo(f"  CR           {ratios or 'none: plain images'}")
+        click.echo(f"  quarantined  {result['num_quarantined']} (quarantine.csv)")
+        click.echo(f"  folder       {result['folder']}")

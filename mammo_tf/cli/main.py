@@ -1,0 +1,96 @@
+"""The `mammo-tf` command. Imports nothing heavy until a command runs."""
+
+import errno
+import importlib
+import sys
+
+import click
+
+from mammo_tf import __version__
+from mammo_tf.errors import UserError
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are first needed.
+
+    Args:
+        lazy: Maps a command's name to ("module:attribute", one-line help); the help stands in
+            listings, so that they need no import.
+    """
+
+    def __init__(self, *args, lazy: dict[str, tuple[str, str]] | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy or {}
+
+    def list_commands(self, ctx):
+        return sorted({*super().list_commands(ctx), *self.lazy})
+
+    def get_command(self, ctx, cmd_name):
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = self.lazy[cmd_name][0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx, formatter):
+        rows = [(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _short_help(self, ctx, name):
+        if name in self.lazy:
+            return self.lazy[name][1]
+        return super().get_command(ctx, name).get_short_help_str()
+
+
+COMMANDS = {
+    "codec": ("mammo_tf.cli.codec:codec", "JPEG 2000: what each compression ratio costs."),
+    "data": ("mammo_tf.cli.data:data", "Build the TFDS data sets from raw files."),
+    "doctor": ("mammo_tf.cli.doctor:doctor", "Check versions, OpenJPEG, GPUs and disk."),
+    "phantom": ("mammo_tf.cli.phantom:phantom", "Synthetic mammograms to try everything on."),
+    "recipe": ("mammo_tf.cli.recipe:recipe", "Reproduce a paper."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mammo-tf")
+def cli():
+    """Deep learning on mammograms with TensorFlow and Keras 3.
+
+    Research only: not a medical device.
+
+    Start with `mammo-tf recipe compression --preset demo`, which needs no data.
+    """
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake becomes one line on stderr and exit code 2."""
+    try:
+        cli(standalone_mode=True)
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _USER_ERRNOS:
+            raise
+        _fail(_explain(error))
+
+
+_USER_ERRNOS = {
+    errno.ENOSPC: "No space left on the disk; free some and run the same command again",
+    errno.EDQUOT: "The disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "Permission denied",
+    errno.EROFS: "The file system is read-only",
+    errno.ENOENT: "No such file or folder",
+    errno.EISDIR: "Expected a file, found a folder",
+    errno.ENOTDIR: "Expected a folder, found a file",
+    errno.EEXIST: "There is a file where a folder should be",
+}
+
+
+def _explain(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return _USER_ERRNOS[error.errno] + where + "."
+
+
+def _fail(message: str) -> None:
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    sys.exit(2)

@@ -1,0 +1,82 @@
+"""One self-contained HTML page: sections of text, tables and figures, nothing fetched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Attributes:
+        header: Names of the columns.
+        rows: Cells as text, one sequence a row.
+        caption: What the table shows, with the unit and the interval's meaning.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a report.
+
+    Attributes:
+        data_uri: The picture itself, as "data:image/png;base64,…".
+        caption: What the figure shows.
+        alt: What a reader who cannot see it should know.
+    """
+
+    data_uri: str
+    caption: str = ""
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with paragraphs, then tables and figures in the order given."""
+
+    heading: str
+    paragraphs: Sequence[str] = ()
+    parts: Sequence[Table | Figure] = ()
+
+
+def render_page(
+    *,
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    warnings: Sequence[str] = (),
+    details: dict[str, str] | None = None,
+) -> str:
+    """Renders a report.
+
+    Args:
+        title: Title of the page and its first heading.
+        subtitle: One line under it.
+        sections: The body.
+        warnings: What a reader must know before any number, each in a box at the top.
+        details: What is needed to run it again: versions, seed, configuration.
+
+    Returns:
+        HTML that needs no other file. All text is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mammo_tf.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["table"] = lambda part: isinstance(part, Table)
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        warnings=warnings,
+        details=details or {},
+    )

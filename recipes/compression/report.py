@@ -1,0 +1,299 @@
+"""The compression recipe's report: our numbers beside the paper's, and pictures."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammo_tf.evaluation import Estimate
+from mammo_tf.recipes.compression import paper_numbers
+from mammo_tf.recipes.compression.quality import Quality
+from mammo_tf.recipes.compression.samples import Sample
+from mammo_tf.recipes.compression.summarise import Row
+from mammo_tf.report import Figure, Section, Table, figures, render_page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that a report is made of.
+
+    Attributes:
+        rows: Summary rows of all experiments.
+        quality: CR achieved and PSNR, one entry a CR.
+        samples: Mammograms to show patches of.
+        data_facts: What was classified, as (name, text) lines.
+        source: What the images are, e.g. "mini-MIAS".
+        is_phantom: Whether they are synthetic.
+        positive_name: What the positive class is.
+        config: The run folder's config.json.
+    """
+
+    rows: Sequence[Row]
+    quality: Sequence[Quality]
+    samples: Sequence[Sample]
+    data_facts: Sequence[tuple[str, str]]
+    source: str
+    is_phantom: bool
+    positive_name: str
+    config: dict
+
+
+def render_report(findings: Findings) -> str:
+    """Renders the report as one self-contained HTML page."""
+    single = [row for row in findings.rows if row.experiment == "single"]
+    cross = [row for row in findings.rows if row.experiment == "cross"]
+    sections = []
+    if single:
+        sections += [_answer(single, findings), _single(single, findings), _curves(single)]
+    if cross:
+        sections.append(_cross(cross))
+    sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
+    return render_page(
+        title=_title(findings),
+        subtitle="JPEG 2000 compression against classification, after Jo et al. 2021 "
+        "(Scientific Reports 11)",
+        sections=[section for section in sections if section],
+        warnings=_warnings(findings),
+        details={
+            "Configuration": json.dumps(findings.config["configuration"], indent=2),
+            "Environment": json.dumps(findings.config["environment"], indent=2),
+        },
+    )
+
+
+def conclusion(rows: Sequence[Row]) -> list[str]:
+    """Says in words what the `single` rows can and cannot show.
+
+    Args:
+        rows: Rows of the experiment "single", the reference first.
+
+    Returns:
+        Sentences; each number in them comes from `rows`.
+    """
+    reference = rows[0]
+    name = figures.cratio_name(reference.test_cr)
+    said = [f"At {name} the AUROC is {reference.auroc} and the AUPRC {reference.auprc}."]
+    if reference.auroc.low <= 0.5:
+        return [
+            *said,
+            f"The interval at {name} covers 0.5, a coin's toss: the classifier has nothing to "
+            "lose, so this run can show nothing about compression.",
+        ]
+    worse = [row for row in rows[1:] if row.change.high < 0]
+    if not worse:
+        said.append(
+            f"At no compression ratio up to {figures.cratio_name(rows[-1].test_cr)} is the AUROC "
+            f"lower than at {name} beyond what chance explains (95 %, paired)."
+        )
+    for row in worse:
+        said.append(
+            f"At {figures.cratio_name(row.test_cr)} it is lower by {-row.change.value:.2f} "
+            f"({-row.change.high:.2f} to {-row.change.low:.2f})."
+        )
+    if worse and len(rows) > 2:
+        said.append(
+            f"({len(rows) - 1} comparisons at 95 % each: a single one may be chance; a loss that "
+            "grows with the ratio is not.)"
+        )
+    held = [row for row in rows[1:] if row.change.high >= 0]
+    if held:
+        loss = max(-row.change.low for row in held)
+        said.append(
+            f"Where no loss is shown, one of up to {max(loss, 0):.2f} is still within the "
+            "intervals: that is how much this many cases can tell."
+        )
+    return said
+
+
+def _title(findings: Findings) -> str:
+    kind = "PHANTOM (synthetic images): " if findings.is_phantom else ""
+    return f"{kind}Image compression and {findings.positive_name} classification"
+
+
+def _warnings(findings: Findings) -> list[str]:
+    warnings = []
+    if findings.is_phantom:
+        warnings.append(
+            "Every image here is a phantom, computed and not taken. The numbers show that the "
+            "software works; they say nothing about patients."
+        )
+    warnings.append("Research only: not a medical device.")
+    return warnings
+
+
+def _answer(rows: Sequence[Row], findings: Findings) -> Section:
+    return Section(
+        "What this run says",
+        [" ".join(conclusion(rows))],
+        [
+            Figure(
+                figures.metric_figure(_beside_paper(rows, metric), metric.upper()),
+                f"{metric.upper()} with 95 % interval against the compression ratio. "
+                "The paper's curve is on other images; compare the shapes, not the heights.",
+            )
+            for metric in ("auroc", "auprc")
+        ],
+    )
+
+
+def _beside_paper(rows: Sequence[Row], metric: str) -> dict:
+    series = {"this run": {row.test_cr: getattr(row, metric) for row in rows}}
+    paper = {row.test_cr: paper_numbers.single(rows[0].model, metric, row.test_cr) for row in rows}
+    paper = {cratio: value for cratio, value in paper.items() if value}
+    if paper:
+        series["Jo et al. 2021, Table 1"] = paper
+    return series
+
+
+def _single(rows: Sequence[Row], findings: Findings) -> Section:
+    header = ["CR", "AUROC (95 % CI)", "SD", "Change of AUROC", "AUPRC (95 % CI)", "SD"]
+    header += ["Paper's AUROC", "Paper's AUPRC"]
+    body = [
+        [
+            figures.cratio_name(row.test_cr),
+            str(row.auroc),
+            _spread(row.fold_aurocs),
+            f"{row.change.value:+.2f} ({row.change.low:+.2f}, {row.change.high:+.2f})"
+            if row.change
+            else "reference",
+            str(row.auprc),
+            _spread(row.fold_auprcs),
+            _paper_cell(paper_numbers.single(row.model, "auroc", row.test_cr)),
+            _paper_cell(paper_numbers.single(row.model, "auprc", row.test_cr)),
+        ]
+        for row in rows
+    ]
+    count, positives = rows[0].counts
+    caption = (
+        f"{rows[0].model.upper()} trained and tested at one compression ratio; means over "
+        f"{len(rows[0].folds)} folds, {count} test cases of which {positives} "
+        f"{findings.positive_name}. AUROC: DeLong, clustered by patient; change: paired with the "
+        "first row; AUPRC: bootstrap over patients. The paper's: Table 1, on its own images."
+    )
+    return Section(
+        "Trained and tested at one compression ratio", (), [Table(header, body, caption)]
+    )
+
+
+def _curves(rows: Sequence[Row]) -> Section:
+    count, positives = rows[0].counts
+    names = [figures.cratio_name(row.test_cr) for row in rows]
+    roc = {f"{name}: {row.auroc}": row.folds for name, row in zip(names, rows, strict=True)}
+    precision = {f"{name}: {row.auprc}": row.folds for name, row in zip(names, rows, strict=True)}
+    return Section(
+        "Curves",
+        (),
+        [
+            Figure(
+                figures.roc_figure(roc),
+                "ROC curves averaged over folds, ±1 SD shaded; AUROC with 95 % interval.",
+            ),
+            Figure(
+                figures.pr_figure(precision, positives / count),
+                "Precision-recall curves averaged over folds; dashed: the share of positives.",
+            ),
+        ],
+    )
+
+
+def _cross(rows: Sequence[Row]) -> Section:
+    parts = []
+    for metric in ("auroc", "auprc"):
+        parts += [_matrix(rows, metric), _cross_table(rows, metric)]
+    text = "Rows: the compression ratio of the training images. Columns: that of the test images."
+    return Section("Trained at one compression ratio, tested at all", [text], parts)
+
+
+def _axes_of(rows: Sequence[Row]) -> tuple[list, list]:
+    return (
+        list(dict.fromkeys(row.train_crs for row in rows)),
+        list(dict.fromkeys(row.test_cr for row in rows)),
+    )
+
+
+def _model_name(train_crs: tuple[float, ...]) -> str:
+    return "M-" + "+".join(figures.cratio_name(cratio) for cratio in train_crs)
+
+
+def _matrix(rows: Sequence[Row], metric: str) -> Figure:
+    trained, tested = _axes_of(rows)
+    values = np.full((len(trained), len(tested)), np.nan)
+    for row in rows:
+        place = trained.index(row.train_crs), tested.index(row.test_cr)
+        values[place] = getattr(row, metric).value
+    names = [_model_name(crs) for crs in trained]
+    columns = [figures.cratio_name(cratio) for cratio in tested]
+    picture = figures.matrix_figure(values, names, columns, metric.upper())
+    return Figure(picture, f"Mean {metric.upper()} over folds.")
+
+
+def _cross_table(rows: Sequence[Row], metric: str) -> Table:
+    trained, tested = _axes_of(rows)
+    cells: dict[tuple, str] = {}
+    for row in rows:
+        value: Estimate = getattr(row, metric)
+        paper = None
+        if len(row.train_crs) == 1:
+            paper = paper_numbers.cross(metric, row.train_crs[0], row.test_cr)
+        cells[row.train_crs, row.test_cr] = f"{value}" + (f" [{paper[0]:.2f}]" if paper else "")
+    body = [[_model_name(t), *(cells.get((t, c), "–") for c in tested)] for t in trained]
+    header = ["Model", *(figures.cratio_name(cratio) for cratio in tested)]
+    return Table(header, body, f"{metric.upper()} (95 % CI), in brackets the paper's (Table 2).")
+
+
+def _quality(quality: Sequence[Quality]) -> Section | None:
+    if not quality:
+        return None
+    body = [
+        [
+            figures.cratio_name(entry.cratio),
+            _range(entry.achieved, ".1f"),
+            f"{np.mean(entry.psnr_db):.1f}",
+            _range(entry.psnr_db, ".1f"),
+        ]
+        for entry in quality
+    ]
+    count = len(quality[0].psnr_db)
+    header = ["CR asked", "CR achieved", "Mean PSNR [dB]", "Range [dB]"]
+    caption = f"{count} images at full size; PSNR as the paper's Eq. 1, 100 for a perfect image."
+    return Section(
+        "What compression does to the pixels",
+        ["Where the CR achieved differs from the CR asked, the image has no more bits to give up."],
+        [
+            Table(header, body, caption),
+            Figure(
+                figures.psnr_figure({q.cratio: q.psnr_db for q in quality}),
+                "PSNR against compression ratio: mean, and the range over images shaded.",
+            ),
+        ],
+    )
+
+
+def _samples(samples: Sequence[Sample]) -> Section | None:
+    if not samples:
+        return None
+    parts = [
+        Figure(figures.patches_figure(s.whole, s.box, s.patches, s.marked), s.caption)
+        for s in samples
+    ]
+    text = "The white rectangle at each compression ratio, PSNR of the patch in brackets (dB)."
+    return Section("The same patch at each compression ratio", [text], parts)
+
+
+def _methods(findings: Findings) -> Section:
+    rows = [[name, text] for name, text in findings.data_facts]
+    return Section("How this was done", (), [Table(["What", "Value"], rows)])
+
+
+def _spread(values: np.ndarray) -> str:
+    return f"{values.std(ddof=1):.2f}" if len(values) > 1 else "–"
+
+
+def _paper_cell(value) -> str:
+    return f"{value[0]:.2f} ({value[1]:.2f}, {value[2]:.2f})" if value else "–"
+
+
+def _range(values: np.ndarray, style: str) -> str:
+    low, high = format(np.min(values), style), format(np.max(values), style)
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,174 @@
+"""Runs the compression recipe: data, grid, tables, report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from mammo_tf.config import to_plain
+from mammo_tf.files import write_text
+from mammo_tf.pipelines.task import Task
+from mammo_tf.progress import progress
+from mammo_tf.recipes.compression import data
+from mammo_tf.recipes.compression.config import CompressionConfig
+from mammo_tf.recipes.compression.grid import Scored, score
+from mammo_tf.recipes.compression.quality import Quality, measure_quality
+from mammo_tf.recipes.compression.report import Findings, conclusion, render_report
+from mammo_tf.recipes.compression.samples import Sample, make_sample
+from mammo_tf.recipes.compression.summarise import (
+    Row,
+    cratios_text,
+    summarise,
+    summary_line,
+    write_tables,
+)
+from mammo_tf.report.figures import cratio_name
+from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
+
+_SOURCES = {"phantom": "a phantom", "ncc": "studies.csv", "mini_mias": "mini-MIAS"}
+
+
+def run(
+    config: CompressionConfig,
+    *,
+    experiments: Sequence[str],
+    manual_dir: str | None,
+    data_dir: str | None,
+    run_dir: str,
+    as_json: bool = False,
+) -> list[Row]:
+    """Runs the recipe, or what is left of it, and writes its results into the run folder.
+
+    Args:
+        config: What decides the numbers.
+        experiments: "single", "cross" or both.
+        manual_dir: Folder of the raw files, or None.
+        data_dir: Folder of the built data set, or None for one in the run folder.
+        run_dir: The run folder, new or of this configuration.
+        as_json: Print the summary as JSON, not as a table.
+
+    Returns:
+        The summary's rows.
+
+    Raises:
+        UserError: If something the user gave cannot be used; nothing is lost.
+    """
+    with open_run_folder(run_dir, recipe="compression", configuration=to_plain(config)) as folder:
+        builder = data.build(config, manual_dir, data_dir, folder)
+        add_to_config(folder, dataset=_describe(builder))
+        task = data.make_task(config, builder, folder / "cache")
+        rows = []
+        for experiment in experiments:
+            scored = score(config, task, experiment, folder)
+            rows += _summarise(config, experiment, scored)
+            _write_predictions(folder, experiment, scored)
+        write_tables(folder, rows)
+        report = _write_report(config, task, builder, rows, folder)
+    _print(rows, report, task, as_json)
+    return rows
+
+
+def _describe(builder) -> dict:
+    metadata = dict(builder.info.metadata or {})
+    return {
+        "name": builder.info.full_name,
+        "examples": {name: split.num_examples for name, split in builder.info.splits.items()},
+        "source_fingerprint": metadata.get("source_fingerprint"),
+    }
+
+
+def _summarise(config: CompressionConfig, experiment: str, scored: Scored) -> list[Row]:
+    return summarise(
+        experiment,
+        config.model,
+        scored,
+        num_resamples=config.num_resamples,
+        seed=config.seed,
+    )
+
+
+def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
+    """One CSV a row of the summary: the score of every test case."""
+    for (train_crs, test_cr), folds in scored.items():
+        lines = ["fold,example_id,group,label,score"]
+        for index, fold in enumerate(folds):
+            cases = zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True)
+            lines += [f"{index},{i},{g},{label},{s:.9g}" for i, g, label, s in cases]
+        name = f"{experiment}_train{cratios_text(train_crs)}_test{test_cr:g}.csv"
+        write_text(folder / "predictions" / name, "\n".join(lines) + "\n")
+
+
+def _write_report(config, task: Task, builder, rows: list[Row], folder: Path) -> Path:
+    findings = Findings(
+        rows=rows,
+        quality=_quality(config, builder),
+        samples=_samples(config, builder),
+        data_facts=_facts(config, task, builder),
+        source=_SOURCES[config.dataset],
+        is_phantom=task.is_phantom,
+        positive_name=task.positive_name,
+        config=read_config(folder),
+    )
+    path = folder / "report.html"
+    write_text(path, render_report(findings))
+    return path
+
+
+def _quality(config: CompressionConfig, builder) -> list[Quality]:
+    images = progress(data.quality_images(builder), description="Measuring PSNR", unit="image")
+    return measure_quality((image.ladder for image in images), config.cratios)
+
+
+def _samples(config: CompressionConfig, builder) -> list[Sample]:
+    samples = []
+    for image in data.sample_images(builder):
+        row, column, radius = image.lesion or (*(side // 2 for side in image.ladder.shape), None)
+        marked = "; the circle marks the lesion" if image.lesion else ""
+        samples.append(
+            make_sample(
+                image.ladder,
+                config.cratios,
+                centre=(row, column),
+                radius_px=radius,
+                caption=f"{image.name}{marked}.",
+            )
+        )
+    return samples
+
+
+def _facts(config: CompressionConfig, task: Task, builder) -> list[tuple[str, str]]:
+    tested = task.labels[task.evaluated]
+    extra = int(np.sum(~task.evaluated))
+    height, width = task.input_shape
+    facts = [
+        ("Images", f"{_SOURCES[config.dataset]} ({builder.info.full_name})"),
+        ("Task", f"{task.positive_name} against the rest ({task.name})"),
+        ("Test cases", f"{len(tested)}, of which {int(tested.sum())} {task.positive_name}"),
+        ("Patients", str(len(np.unique(task.groups[task.evaluated])))),
+        ("Folds", f"{config.num_folds}, stratified, no patient in two parts"),
+        ("Network", f"{config.model}, input {height}×{width}"),
+        ("Seed", str(config.seed)),
+    ]
+    if extra:
+        facts.insert(3, ("Examples for training only", str(extra)))
+    return facts
+
+
+def _print(rows: Sequence[Row], report: Path, task: Task, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps({"report": str(report), "summary": [summary_line(row) for row in rows]})
+        )
+        return
+    if task.is_phantom:
+        click.echo("PHANTOM: synthetic images; these numbers say nothing about patients.")
+    click.echo(f"{'trained on':<12}{'tested on':<11}{'AUROC (95 % CI)':<22}AUPRC (95 % CI)")
+    for row in rows:
+        trained = "+".join(cratio_name(cratio) for cratio in row.train_crs)
+        click.echo(f"{trained:<12}{cratio_name(row.test_cr):<11}{row.auroc!s:<22}{row.auprc}")
+    single = [row for row in rows if row.experiment == "single"]
+    for sentence in conclusion(single) if single else ():
+        click.echo(sentence)
+    click.echo(f"Report: {report}")
