@@ -1,0 +1,114 @@
+"""The command line: quick help, one-line errors, exit code 2."""
+
+import errno
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from mammo_tf.cli import main as cli_main
+from mammo_tf.cli.main import cli, main
+from mammo_tf.errors import UserError
+
+HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "pydicom", "glymur", "matplotlib")
+COMMANDS = [
+    [],
+    ["codec"],
+    ["codec", "measure"],
+    ["data"],
+    ["data", "build"],
+    ["doctor"],
+    ["phantom"],
+    ["phantom", "ncc"],
+    ["recipe"],
+    ["recipe", "list"],
+    ["recipe", "compression"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_teaches(command):
+    result = CliRunner().invoke(cli, [*command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
+    assert len(result.output.splitlines()) > 5
+
+
+def test_help_of_everything_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from mammo_tf.cli.main import cli\n"
+        f"for command in {COMMANDS!r}:\n"
+        "    assert CliRunner().invoke(cli, [*command, '--help']).exit_code == 0\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UserError("`cratios` must be\n  at least 1."), "Error: `cratios` must be at least 1."),
+        (OSError(errno.ENOSPC, "x", "runs/a"), "Error: No space left on the disk; free some"),
+    ],
+)
+def test_a_user_s_mistake_is_one_line_and_exit_code_2(monkeypatch, capsys, error, line):
+    def broken(**_options):
+        raise error
+
+    monkeypatch.setattr(cli_main, "cli", broken)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.startswith(line)
+    assert said.count("\n") == 1
+
+
+def test_our_own_faults_keep_their_traceback(monkeypatch):
+    def broken(**_options):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(cli_main, "cli", broken)
+    with pytest.raises(KeyError):
+        main()
+
+
+def test_recipe_list_as_json():
+    result = CliRunner().invoke(cli, ["recipe", "list", "--json"])
+    assert "compression" in json.loads(result.stdout)
+
+
+def test_show_config_gives_what_would_run():
+    arguments = ["recipe", "compression", "--show-config", "--dataset", "mini_mias", "--folds", "3"]
+    result = CliRunner().invoke(cli, [*arguments, "--set", "training.batch_size=7"])
+    shown = json.loads(result.stdout)
+    assert (shown["dataset"], shown["task"]) == ("mini_mias", "lesion")
+    assert (shown["num_folds"], shown["training"]["batch_size"]) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--crs", "one,two"], "compression ratios are numbers"),
+        (["--preset", "tiny"], "'tiny' is not one of"),
+    ],
+)
+def test_impossible_options_exit_2(arguments, message):
+    result = CliRunner().invoke(cli, ["recipe", "compression", *arguments])
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.slow
+def test_the_doctor_finds_a_working_set_up():
+    result = CliRunner().invoke(cli, ["doctor", "--json"])
+    findings = json.loads(result.stdout)
+    assert result.exit_code == 0, findings["problems"]
+    assert findings["openjpeg"]["version"].startswith("2.")
+    assert all(findings["decoders"].values())
+    assert "CPU" in findings["devices"]

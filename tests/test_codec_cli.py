@@ -1,0 +1,198 @@
+"""`mammo-tf codec measure`: the table, the files, and what wrong inputs get."""
+
+import errno
+import io
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from mammo_tf import files
+from mammo_tf.cli import main as cli_main
+from mammo_tf.codecs.images import read_grey_image
+from mammo_tf.errors import DataError
+
+
+def measure(*arguments):
+    return CliRunner().invoke(cli_main.cli, ["codec", "measure", *map(str, arguments)])
+
+
+def through_main(monkeypatch, capsys, *arguments):
+    """(exit code, stderr) as a user's shell would see them."""
+    monkeypatch.setattr(sys, "argv", ["mammo-tf", "codec", "measure", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli_main.main()
+    return caught.value.code, capsys.readouterr().err
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).normal(2000, 300, (120, 80)).astype(np.uint16)
+
+
+@pytest.fixture
+def png(tmp_path, pixels):
+    path = tmp_path / "breast.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def write_pgm(path, pixels, maximum):
+    height, width = pixels.shape
+    wide = pixels.astype(">u2" if maximum > 255 else np.uint8)
+    path.write_bytes(b"P5\n# by hand\n%d %d\n%d\n" % (width, height, maximum) + wide.tobytes())
+
+
+def test_the_table(png):
+    result = measure(png, "--cratios", "20,1,5000")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("120×80 uint16, 19,200 bytes; PSNR against 65535; layered")
+    assert [line.split()[0] for line in lines[2:5]] == ["20", "1", "5000"]
+    assert lines[3].split()[3] == "100.00" and lines[2].split()[4] == "layer"
+    assert "*" in lines[4] and lines[5].startswith("* more than 5 % off")
+
+
+def test_json_and_files(png, pixels, tmp_path):
+    out = tmp_path / "new" / "folder"
+    result = measure(png, "--cratios", "1,20", "--json", "--out", out, "--method", "separate")
+    report = json.loads(result.stdout)
+    assert (report["height"], report["width"], report["dtype"]) == (120, 80, "uint16")
+    for row in report["rows"]:
+        content = (out / f"breast_cr{row['cratio']}.j2k").read_bytes()
+        assert (len(content), row["source"]) == (row["num_bytes"], "separate")
+        decoded = np.array(Image.open(io.BytesIO(content))).astype(float)
+        error = np.mean((decoded - pixels) ** 2)
+        expected = 10 * math.log10(65535**2 / error) if error else 100
+        assert row["psnr_db"] == pytest.approx(expected)
+    assert sorted(path.name for path in out.iterdir()) == ["breast_cr1.j2k", "breast_cr20.j2k"]
+
+
+def test_the_peak(tmp_path, pixels):
+    path = tmp_path / "twelve.pgm"
+    write_pgm(path, pixels, 4095)
+    rows = {}
+    for peak in ("container", "stored", "4095", "1000.5"):
+        report = json.loads(measure(path, "--cratios", 30, "--json", "--max-value", peak).stdout)
+        rows[peak] = report["max_value"], report["rows"][0]["psnr_db"]
+    assert [value for value, _ in rows.values()] == [65535, 4095, 4095, 1000.5]
+    assert rows["container"][1] - rows["stored"][1] == pytest.approx(20 * math.log10(65535 / 4095))
+
+
+def test_a_dicom_mammogram(shared_data):
+    path = shared_data / "dicom" / "MG1_J2KI.dcm"
+    report = json.loads(
+        measure(path, "--cratios", "1000", "--json", "--max-value", "stored").stdout
+    )
+    assert (report["height"], report["width"], report["max_value"]) == (4664, 3064, 4095)
+    assert report["rows"][0]["achieved_cratio"] == pytest.approx(1000, rel=0.05)
+    assert report["rows"][0]["psnr_db"] == pytest.approx(65.56 - 24.08, abs=0.05)
+
+
+@pytest.mark.parametrize("maximum", [1, 255, 256, 4095, 65535])
+def test_pgm_values_stay_as_they_are(tmp_path, maximum):
+    """Pillow would stretch a 12-bit PGM to 16 bits."""
+    pixels = np.random.default_rng(0).integers(0, maximum, (7, 11), endpoint=True)
+    write_pgm(tmp_path / "x.pgm", pixels, maximum)
+    image = read_grey_image(tmp_path / "x.pgm")
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixels.dtype == (np.uint8 if maximum < 256 else np.uint16)
+    assert image.max_stored == maximum
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "no-suffix"])
+def test_png_and_tiff(tmp_path, dtype, name):
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (7, 11)).astype(dtype)
+    Image.fromarray(pixels).save(tmp_path / name, format="TIFF" if name == "x.tif" else "PNG")
+    image = read_grey_image(tmp_path / name)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert (image.pixels.dtype, image.max_stored) == (dtype, np.iinfo(dtype).max)
+
+
+def test_a_big_endian_tiff(tmp_path):
+    pixels = np.arange(77, dtype=np.uint16).reshape(7, 11) * 800
+    image = Image.frombytes("I;16B", (11, 7), pixels.astype(">u2").tobytes())
+    image.save(tmp_path / "big.tif")
+    np.testing.assert_array_equal(read_grey_image(tmp_path / "big.tif").pixels, pixels)
+
+
+def wrong_images():
+    grey = np.zeros((40, 30), np.uint8)
+    png = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90)).astype(np.uint8)).save(
+        png, "PNG"
+    )
+    tiff = io.BytesIO()
+    pages = [Image.fromarray(grey)] * 2
+    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
+    yield "empty.png", b"", "none of these"
+    yield "text.dat", b"hello", "none of these"
+    yield "cut.png", png.getvalue()[:3000], "cut off or damaged"
+    yield "cut.pgm", b"P5 30 40 255\n" + bytes(1199), "expected 1200 bytes of pixels, received 1199"
+    yield "bomb.pgm", b"P5 999999999 999999999 255\n", "at most 200,000,000 pixels"
+    yield "blank.pgm", b"P5 0 40 255\n", "40×0"
+    yield "odd.pgm", b"P5 3 4 70000\n", "maximum must be 1 to 65535"
+    yield "header.pgm", b"P5 # no end", "header of header.pgm cannot be read"
+    yield "colour.ppm", b"P6 2 2 255\n" + bytes(12), r"a colour image \(RGB\)"
+    yield "pages.tif", tiff.getvalue(), "holds 2 images"
+    yield "cut.dcm", bytes(128) + b"DICM" + bytes(50), "cut.dcm"
+    for mode, message in (
+        ("RGB", r"a colour image \(RGB\)"),
+        ("F", "of floating-point numbers"),
+        ("I", "of 32-bit numbers"),
+        ("1", "black and white"),
+        ("P", "a palette image"),
+        ("LA", "grey with transparency"),
+    ):
+        buffer = io.BytesIO()
+        Image.new(mode, (30, 40)).save(buffer, "PNG" if mode in ("LA", "P") else "TIFF")
+        yield f"{mode}.img", buffer.getvalue(), message
+
+
+@pytest.mark.parametrize(("name", "content", "message"), list(wrong_images()))
+def test_wrong_images_are_one_line(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_grey_image(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--cratios", "1,x"), "--cratios must be numbers with commas between"),
+        (("--cratios", "0.5"), "`cratios` must be 1 to 100 distinct numbers"),
+        (("--cratios", "20,20"), "`cratios` must be 1 to 100 distinct numbers"),
+        (("--max-value", "-1"), "--max-value must be 'container', 'stored' or a positive number"),
+        (("--max-value", "most"), "--max-value must be 'container', 'stored' or a positive number"),
+        (("--threads", "0"), "--threads must be at least 1"),
+        (("--method", "both"), "Invalid value for '--method'"),
+        (("--out", "FILE"), "is a file"),
+        (("--out", "FILE/below"), "Expected a folder, found a file"),
+    ],
+)
+def test_wrong_arguments_exit_2(monkeypatch, capsys, png, arguments, message):
+    arguments = [argument.replace("FILE", str(png)) for argument in arguments]
+    code, shown = through_main(monkeypatch, capsys, png, *arguments)
+    assert code == 2 and message in shown and "Traceback" not in shown
+
+
+def test_a_missing_image_exits_2(monkeypatch, capsys, tmp_path):
+    code, shown = through_main(monkeypatch, capsys, tmp_path / "none.png")
+    assert code == 2 and "does not exist" in shown
+
+
+def test_a_full_disk_leaves_no_half_files(monkeypatch, capsys, png, tmp_path):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(files.os, "replace", full)
+    code, shown = through_main(monkeypatch, capsys, png, "--cratios", "1", "--out", tmp_path / "o")
+    assert code == 2 and shown.count("\n") == 1 and "No space left on the disk" in shown
+    assert not list((tmp_path / "o").iterdir())

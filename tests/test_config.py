@@ -1,0 +1,72 @@
+"""Overrides of frozen configurations."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from mammo_tf.config import apply_overrides, differences, to_plain
+from mammo_tf.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    learning_rate: float = 1e-3
+    epochs: int = 5
+    patience: int | None = None
+    flips: bool = True
+
+    def __post_init__(self):
+        if self.epochs < 1:
+            raise UserError(f"`epochs` must be at least 1. Received: {self.epochs}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    training: Inner = field(default_factory=Inner)
+    cratios: tuple[float, ...] = (1, 15)
+    shape: tuple[int, int] = (4, 5)
+    name: str = "demo"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "get", "expected"),
+    [
+        ("training.learning_rate=1e-4", lambda c: c.training.learning_rate, 1e-4),
+        ("training.epochs=7", lambda c: c.training.epochs, 7),
+        ("training.patience=3", lambda c: c.training.patience, 3),
+        ("training.patience=none", lambda c: c.training.patience, None),
+        ("training.flips=no", lambda c: c.training.flips, False),
+        ("cratios=1,100", lambda c: c.cratios, (1, 100)),
+        ("shape=7,8", lambda c: c.shape, (7, 8)),
+        ("name=a=b", lambda c: c.name, "a=b"),
+    ],
+)
+def test_values_take_the_default_s_type(assignment, get, expected):
+    assert get(apply_overrides(Outer(), (assignment,))) == expected
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.learnin_rate=1", "Did you mean learning_rate?"),
+        ("learning_rate=1", "Did you mean training.learning_rate"),
+        ("training.epochs=many", "must be a whole number"),
+        ("training.epochs=0", "at least 1"),
+        ("training=3", "is a section"),
+        ("name.x=3", "has no parts"),
+        ("shape=1,2,3", "takes 2 values"),
+        ("epochs", "KEY=VALUE"),
+    ],
+)
+def test_a_wrong_override_is_one_clear_line(assignment, message):
+    with pytest.raises(UserError, match=message) as error:
+        apply_overrides(Outer(), (assignment,))
+    assert "\n" not in str(error.value)
+
+
+def test_differences_name_the_key_and_both_values():
+    changed = apply_overrides(Outer(), ("training.epochs=7", "cratios=1,20"))
+    assert differences(to_plain(Outer()), to_plain(changed)) == [
+        "cratios: [1, 15], now [1.0, 20.0]",
+        "training.epochs: 5, now 7",
+    ]

@@ -1,0 +1,74 @@
+"""Run folders: made once, taken up again, never mixed."""
+
+import json
+
+import pytest
+
+from mammo_tf.errors import UserError
+from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
+
+CONFIGURATION = {"seed": 1, "training": {"epochs": 3}}
+
+
+def open_once(path, **changes):
+    options = {"recipe": "compression", "configuration": CONFIGURATION} | changes
+    with open_run_folder(path, **options):
+        pass
+
+
+def test_keeps_what_is_needed_to_run_it_again(tmp_path):
+    open_once(tmp_path / "run")
+    content = json.loads((tmp_path / "run/config.json").read_text())
+    assert content["configuration"] == CONFIGURATION
+    assert {"tensorflow", "keras", "glymur"} <= content["environment"]["packages"].keys()
+
+
+def test_the_same_configuration_is_taken_up_again(tmp_path):
+    open_once(tmp_path)
+    before = (tmp_path / "config.json").read_bytes()
+    open_once(tmp_path)
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_another_configuration_is_refused_and_nothing_changes(tmp_path):
+    open_once(tmp_path)
+    before = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(UserError, match=r"training.epochs: 3, now 4"):
+        open_once(tmp_path, configuration={"seed": 1, "training": {"epochs": 4}})
+    with pytest.raises(UserError, match=r"recipe: compression, now mias"):
+        open_once(tmp_path, recipe="mias")
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="no run folder"):
+        open_once(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(UserError, match="is a file"):
+        open_once(tmp_path / "thesis.tex")
+
+
+def test_a_damaged_configuration_is_said(tmp_path):
+    (tmp_path / "config.json").write_text('{"recipe": ')
+    with pytest.raises(UserError, match="not a run's configuration"):
+        open_once(tmp_path)
+
+
+def test_one_process_at_a_time(tmp_path):
+    options = {"recipe": "compression", "configuration": CONFIGURATION}
+    with (
+        open_run_folder(tmp_path, **options),
+        pytest.raises(UserError, match="Another process"),
+        open_run_folder(tmp_path, **options),
+    ):
+        pass
+
+
+def test_later_facts_must_stay_the_same(tmp_path):
+    open_once(tmp_path)
+    add_to_config(tmp_path, dataset={"name": "ncc", "version": "1.0.0"})
+    add_to_config(tmp_path, dataset={"name": "ncc", "version": "1.0.0"})
+    assert read_config(tmp_path)["dataset"]["version"] == "1.0.0"
+    with pytest.raises(UserError, match="another dataset"):
+        add_to_config(tmp_path, dataset={"name": "ncc", "version": "2.0.0"})

@@ -1,0 +1,289 @@
+"""The grid: kept cells, resumption after a kill, damage, and what TensorBoard shows."""
+
+import csv
+import dataclasses
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import keras
+import numpy as np
+import psutil
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mammo_tf.errors import UserError
+from mammo_tf.models import CNN3
+from mammo_tf.pipelines.augment import AugmentConfig
+from mammo_tf.pipelines.task import Task
+from mammo_tf.training.config import TrainingConfig
+from mammo_tf.training.folds import make_folds
+from mammo_tf.training.grid import run_grid
+from mammo_tf.training.store import Cell, CellStore, derive_seed
+
+SHAPE = (68, 64)
+CONFIG = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3)
+CELLS = [Cell("cnn3", crs, fold) for crs in ((1,), (1, 20)) for fold in (0, 1)]
+OWN = {cell: (cell.train_crs[-1],) for cell in CELLS}
+
+
+def make_task(count=48):
+    """Noise with a bright blob in every second image; darker at CR 20."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 120, (count, *SHAPE), "uint8")
+    images[1::2, 20:36, 16:40] += 100
+    return Task(
+        name="blobs",
+        example_ids=tuple(f"e{index:02d}" for index in range(count)),
+        groups=np.array([f"p{index // 2:02d}" for index in range(count)]),
+        labels=np.arange(count) % 2,
+        evaluated=np.ones(count, bool),
+        images=lambda cratio: images if cratio == 1 else images // 2,
+        input_shape=SHAPE,
+    )
+
+
+def make_model(image_shape):
+    return CNN3(
+        image_shape=image_shape, stackwise_num_filters=(4, 8, 8), dense_units=(8, 8), dropout=0.2
+    )
+
+
+def run(folder, test_crs=OWN, config=CONFIG, seed=5, make=make_model):
+    task = make_task()
+    folds = make_folds(task.labels, task.groups, num_folds=2, seed=seed)
+    return run_grid(
+        task, test_crs, folds=folds, make_model=make, config=config, run_dir=folder, seed=seed
+    )
+
+
+def assert_same(left, right):
+    assert list(left) == list(right)
+    for key, fold in left.items():
+        for name in ("labels", "scores", "groups", "example_ids"):
+            np.testing.assert_array_equal(getattr(fold, name), getattr(right[key], name))
+
+
+def refuse_to_train(image_shape):
+    raise AssertionError("a finished cell was built again")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run(folder)
+
+
+def test_every_cell_leaves_its_files(finished):
+    folder, scored = finished
+    assert list(scored) == [(cell, OWN[cell][0]) for cell in CELLS]
+    assert sorted(path.name for path in (folder / "cells").iterdir()) == [
+        "cnn3-cr1-fold0",
+        "cnn3-cr1-fold1",
+        "cnn3-cr1_20-fold0",
+        "cnn3-cr1_20-fold1",
+    ]
+    cell = folder / "cells" / "cnn3-cr1_20-fold1"
+    history = json.loads((cell / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 2]
+    record = json.loads((cell / "cell.json").read_text())
+    assert record["train_crs"] == [1, 20] and record["fold"] == 1
+    assert record["settings"]["training"]["learning_rate"] == 3e-3
+    with (cell / "predictions" / "cr20.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    fold = scored[Cell("cnn3", (1, 20), 1), 20]
+    assert [row["example_id"] for row in rows] == list(fold.example_ids)
+    assert [float(row["score"]) for row in rows] == fold.scores.tolist()
+    assert {row["test_cr"] for row in rows} == {"20"}
+
+
+def test_the_tests_of_all_folds_are_all_examples(finished):
+    _, scored = finished
+    task = make_task()
+    ids = [
+        i for (cell, _), fold in scored.items() if cell.train_crs == (1,) for i in fold.example_ids
+    ]
+    assert sorted(ids) == list(task.example_ids)
+    for fold in scored.values():
+        index = [task.example_ids.index(i) for i in fold.example_ids]
+        np.testing.assert_array_equal(fold.labels, task.labels[index])
+        np.testing.assert_array_equal(fold.groups, task.groups[index])
+
+
+def test_a_second_call_only_reads(finished):
+    folder, scored = finished
+    assert_same(run(folder, make=refuse_to_train), scored)
+
+
+def test_order_and_company_of_cells_do_not_change_them(finished, tmp_path):
+    _, scored = finished
+    last = CELLS[-1]
+    assert_same(
+        run(tmp_path, {last: OWN[last]}),
+        {key: fold for key, fold in scored.items() if key[0] == last},
+    )
+
+
+def test_other_test_crs_are_predicted_from_the_kept_weights(finished, tmp_path):
+    folder, scored = finished
+    before = (folder / "cells" / CELLS[0].name / "model.weights.h5").stat().st_mtime_ns
+    # Kept scores are the same as those that kept weights give.
+    (folder / "cells" / CELLS[0].name / "predictions" / "cr1.csv").unlink()
+    cross = dict.fromkeys(CELLS, (1, 20))
+    both = run(folder, cross)
+    assert list(both) == [(cell, test_cr) for cell in CELLS for test_cr in (1, 20)]
+    for key, fold in scored.items():
+        np.testing.assert_array_equal(both[key].scores, fold.scores)
+    assert (folder / "cells" / CELLS[0].name / "model.weights.h5").stat().st_mtime_ns == before
+
+
+def test_a_kept_cell_of_other_settings_is_refused(finished):
+    folder, _ = finished
+    other = dataclasses.replace(CONFIG, learning_rate=1e-2)
+    with pytest.raises(UserError, match=r"training.learning_rate: 0.003, now 0.01"):
+        run(folder, config=other)
+    with pytest.raises(UserError, match="seed: 5, now 6"):
+        run(folder, seed=6)
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("model.weights.h5", _cut),
+        ("history.json", lambda path: path.unlink()),
+        ("cell.json", _cut),
+        ("cell.json", lambda path: path.write_text("[]")),
+        ("predictions/cr1.csv", _cut),
+        ("predictions/cr1.csv", lambda path: path.write_text("")),
+        (
+            "predictions/cr1.csv",
+            lambda path: path.write_text(path.read_text().replace("e0", "x0", 1)),
+        ),
+    ],
+)
+def test_damage_is_said_and_mended(finished, capsys, name, harm):
+    folder, scored = finished
+    harm(folder / "cells" / CELLS[1].name / name)
+    (folder / "cells" / ".partial-left-by-a-kill").mkdir()
+    assert_same(run(folder), scored)
+    errors = capsys.readouterr().err
+    assert "Damaged, made anew" in errors and CELLS[1].name in errors
+    assert not list((folder / "cells").glob(".partial*"))
+    assert_same(run(folder, make=refuse_to_train), scored)
+    assert "Damaged" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_test_views_are_the_same_each_time(tmp_path):
+    augment = AugmentConfig(horizontal_flip=True, shift_px=2)
+    config = dataclasses.replace(CONFIG, epochs=1, augment=augment, num_test_views=2)
+    wanted = {CELLS[0]: (1,)}
+    first = run(tmp_path / "a", wanted, config)
+    plain = run(tmp_path / "b", wanted, dataclasses.replace(config, num_test_views=0))
+    assert_same(run(tmp_path / "c", wanted, config), first)
+    key = (CELLS[0], 1)
+    assert not np.array_equal(first[key].scores, plain[key].scores)
+
+
+def test_seeds_differ_by_cell_and_run():
+    seeds = {derive_seed(run_seed, cell.name) for run_seed in (1, 2) for cell in CELLS}
+    assert len(seeds) == 8
+    assert derive_seed(1, CELLS[0].name) == derive_seed(1, CELLS[0].name)
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_cells_that_cannot_be_are_refused(tmp_path):
+    with pytest.raises(UserError, match="from 0 to 1"):
+        run(tmp_path, {Cell("cnn3", (1,), 2): (1,)})
+    with pytest.raises(UserError, match="letters"):
+        run(tmp_path, {Cell("../cnn3", (1,), 0): (1,)})
+    with pytest.raises(UserError, match="training CRs"):
+        run(tmp_path, {Cell("cnn3", (), 0): (1,)})
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_from_cell_to_cell(tmp_path):
+    used = []
+
+    def make(image_shape):
+        gc.collect()
+        used.append(psutil.Process().memory_info().rss / 2**20)
+        return make_model(image_shape)
+
+    config = dataclasses.replace(CONFIG, epochs=1)
+    run(tmp_path, {Cell(f"m{number}", (1,), 0): (1,) for number in range(12)}, config, make=make)
+    # A new graph for every cell would add 17 MiB each.
+    assert used[-1] - used[3] < 60, used
+
+
+def test_a_full_disk_leaves_no_cell(tmp_path, monkeypatch):
+    store = CellStore(tmp_path, {})
+
+    def full(*args, **kwargs):
+        raise OSError("Can't write data (errno = 28, error message = 'No space left on device')")
+
+    model = make_model((*SHAPE, 1))
+    monkeypatch.setattr(type(model), "save_weights", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        store.save(CELLS[0], model, [])
+    assert caught.value.errno == 28
+    assert not list((tmp_path / "cells").iterdir())
+
+
+@pytest.mark.slow
+def test_the_grid_learns(tmp_path):
+    config = dataclasses.replace(CONFIG, epochs=12, batch_size=8, learning_rate=1e-2)
+    scored = run(tmp_path, {CELLS[0]: (1,)}, config)
+    fold = scored[CELLS[0], 1]
+    assert roc_auc_score(fold.labels, fold.scores) > 0.9
+
+
+@pytest.mark.slow
+def test_a_killed_grid_goes_on_and_ends_with_the_same_numbers(finished, tmp_path):
+    _, scored = finished
+    script = textwrap.dedent(f"""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("grid_test", {__file__!r})
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.run({str(tmp_path)!r})
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    first, second = (tmp_path / "cells" / cell.name for cell in CELLS[:2])
+    deadline = time.monotonic() + 300
+    try:
+        # In the midst of the second cell: the first is whole, the second has begun its log.
+        log = tmp_path / "tensorboard" / CELLS[1].name
+        while not (first.exists() and log.exists()):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert first.exists() and not second.exists()
+    kept = (first / "model.weights.h5").stat().st_mtime_ns
+    assert_same(run(tmp_path), scored)
+    assert (first / "model.weights.h5").stat().st_mtime_ns == kept
+
+
+def test_models_go_through_clear_session(finished):
+    # Names count up from one only in a session of its own.
+    folder, _ = finished
+    (folder / "cells" / CELLS[0].name / "predictions" / "cr1.csv").unlink(missing_ok=True)
+    names = []
+
+    def make(image_shape):
+        names.append(keras.layers.Dense(1).name)
+        return make_model(image_shape)
+
+    run(folder, {CELLS[0]: (1,)}, make=make)
+    assert names == ["dense"]
