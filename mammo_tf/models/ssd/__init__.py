@@ -1,0 +1,20 @@
+"""SSD (Liu et al. 2016): default boxes, network, loss and detections, on any Keras backend."""
+
+from mammo_tf.models.ssd.boxes import BoxLayout, default_boxes, make_targets, match_boxes
+from mammo_tf.models.ssd.detections import Detections, find_detections, non_maximum_suppression
+from mammo_tf.models.ssd.loss import MultiBoxLoss, decode_boxes, encode_boxes
+from mammo_tf.models.ssd.model import SSD
+
+__all__ = [
+    "SSD",
+    "BoxLayout",
+    "Detections",
+    "MultiBoxLoss",
+    "decode_boxes",
+    "default_boxes",
+    "encode_boxes",
+    "find_detections",
+    "make_targets",
+    "match_boxes",
+    "non_maximum_suppression",
+]

@@ -1,0 +1,181 @@
+"""Batches for SSD on any Keras backend, and the same through tf.data."""
+
+import itertools
+
+import keras
+import numpy as np
+
+from mammo_tf.errors import UserError
+from mammo_tf.models.ssd.boxes import make_targets
+from mammo_tf.pipelines.detection.augment import (
+    WHOLE,
+    DetectionAugmentConfig,
+    augment,
+    boxes_in_window,
+    cut_window,
+)
+from mammo_tf.pipelines.detection.examples import DetectionExamples
+
+
+def to_network(image: np.ndarray) -> np.ndarray:
+    """Standardises a grey image and repeats it to three channels.
+
+    Args:
+        image: (height, width), any number type.
+
+    Returns:
+        (height, width, 3) float32, mean 0 and standard deviation 1; all 0 for a blank image.
+    """
+    image = np.asarray(image, np.float32)
+    standard = (image - image.mean()) / max(float(image.std()), 1e-5)
+    return np.repeat(standard[..., np.newaxis], 3, axis=-1)
+
+
+class DetectionBatches(keras.utils.PyDataset):
+    """Batches of (images, targets) for `model.fit`, on the TensorFlow, JAX and PyTorch backends.
+
+    An epoch shows every image with a lesion `lesion_copies` times and `normals_per_lesion` times
+    as many images without one, drawn anew each epoch, all in a new order and changed at random.
+    A batch follows from seed, epoch and number alone.
+
+    Args:
+        examples: The images.
+        default_boxes: (n, 4) of the `SSD` to train.
+        shape: (height, width) that the network sees.
+        batch_size: Images a batch.
+        seed: Seed of order and changes.
+        augment: Random changes, or None: every image once, unchanged, in order.
+        lesion_copies: See above.
+        normals_per_lesion: See above; 0 leaves images without lesions out, as the poster does.
+        workers: Threads that make batches where Keras does the feeding.
+
+    Raises:
+        UserError: If there is no image, or no lesion to train on.
+    """
+
+    def __init__(
+        self,
+        examples: DetectionExamples,
+        default_boxes: np.ndarray,
+        *,
+        shape: tuple[int, int],
+        batch_size: int = 16,
+        seed: int = 0,
+        augment: DetectionAugmentConfig | None = None,
+        lesion_copies: int = 1,
+        normals_per_lesion: float = 1.0,
+        workers: int = 1,
+    ):
+        super().__init__(workers=workers)
+        if not len(examples) or (augment is not None and not examples.has_lesion.any()):
+            raise UserError("Training needs images with lesions. Received none.")
+        if batch_size < 1 or lesion_copies < 1 or normals_per_lesion < 0:
+            raise UserError(
+                "`batch_size` and `lesion_copies` must be at least 1, `normals_per_lesion` at "
+                f"least 0. Received: {batch_size}, {lesion_copies}, {normals_per_lesion}."
+            )
+        self.examples = examples
+        self.default_boxes = default_boxes
+        self.shape = tuple(shape)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment
+        self.lesions = np.flatnonzero(examples.has_lesion)
+        self.normals = np.flatnonzero(~examples.has_lesion)
+        self.lesion_copies = lesion_copies
+        shown = round(normals_per_lesion * len(self.lesions) * lesion_copies)
+        self.num_normals = shown if len(self.normals) else 0
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-self.num_images // self.batch_size)
+
+    @property
+    def num_images(self) -> int:
+        """Number of images an epoch."""
+        if self.augment is None:
+            return len(self.examples)
+        return len(self.lesions) * self.lesion_copies + self.num_normals
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.batch(self.epoch, index)
+
+    def on_epoch_end(self) -> None:
+        """Goes on to the next epoch; Keras calls it."""
+        self.epoch += 1
+
+    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Makes one batch.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            index: Number of the batch, from 0.
+
+        Returns:
+            (b, height, width, 3) float32 images and (b, n, 5) float32 targets.
+        """
+        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        first = index * self.batch_size
+        made = [self._make(number, epoch, first + row) for row, number in enumerate(chosen)]
+        images, targets = zip(*made, strict=True)
+        return np.stack(images), np.stack(targets)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(num_images,) indices of an epoch's examples in the order shown."""
+        if self.augment is None:
+            return np.arange(len(self.examples))
+        rng = np.random.default_rng([self.seed, epoch, 0])
+        rounds = -(-self.num_normals // len(self.normals)) if self.num_normals else 0
+        normals = [rng.permutation(self.normals) for _ in range(rounds)]
+        normals = np.concatenate(normals)[: self.num_normals] if normals else self.normals[:0]
+        return rng.permutation(np.concatenate([np.tile(self.lesions, self.lesion_copies), normals]))
+
+    def _make(self, number: int, epoch: int, position: int):
+        image, boxes = self.examples.images[number], self.examples.boxes[number]
+        labels = self.examples.labels[number]
+        if self.augment is None:
+            boxes, kept = boxes_in_window(boxes, WHOLE)
+            image, labels = cut_window(image, WHOLE, self.shape), labels[kept]
+        else:
+            rng = np.random.default_rng([self.seed, epoch, 1, position])
+            image, boxes, labels = augment(
+                image, boxes, labels, self.augment, rng, shape=self.shape
+            )
+        return to_network(image), make_targets(self.default_boxes, boxes, labels)
+
+
+def make_detection_feed(batches: DetectionBatches, *, workers: int = 2):
+    """Makes the same batches through tf.data, ahead of time on several threads.
+
+    Each pass over the feed is one epoch, the first one epoch 0; pass it to `fit` without repeat.
+
+    Args:
+        batches: What to feed.
+        workers: Threads.
+
+    Returns:
+        A `tf.data.Dataset` of (images, targets) with a known number of batches.
+    """
+    import tensorflow as tf
+
+    epochs = itertools.count()
+
+    def numbers():
+        epoch = next(epochs)
+        for index in range(len(batches)):
+            yield np.int64(epoch), np.int64(index)
+
+    number = tf.TensorSpec((), tf.int64)
+    height, width = batches.shape
+
+    def make(epoch, index):
+        images, targets = tf.numpy_function(
+            lambda e, i: batches.batch(int(e), int(i)), (epoch, index), (tf.float32, tf.float32)
+        )
+        images.set_shape((None, height, width, 3))
+        targets.set_shape((None, len(batches.default_boxes), 5))
+        return images, targets
+
+    feed = tf.data.Dataset.from_generator(numbers, output_signature=(number, number))
+    feed = feed.map(make, num_parallel_calls=workers, deterministic=True).prefetch(2)
+    return feed.apply(tf.data.experimental.assert_cardinality(len(batches)))
