@@ -43,7 +43,7 @@ def make_feed(
         arrays: One array per training CR, each (n, height, width) uint8 or uint16 and of one
             shape; usually memory-mapped, never copied as a whole.
         indices: (m,) int. The examples of this part.
-        labels: (n,) int, 0 or 1, of all examples.
+        labels: (n,) int from 0, the class of each example.
         input_shape: (height, width) of the network's input, at most the arrays'.
         batch_size: Most examples a batch; at least 2 for training.
         seed: Seed of order and augmentation. None: stored order, nothing random.

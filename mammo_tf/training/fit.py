@@ -1,4 +1,4 @@
-"""Fitting one binary classifier and scoring examples with it."""
+"""Fitting one classifier, of two classes or more, and scoring examples with it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from mammo_tf.errors import UserError
 from mammo_tf.training.config import TrainingConfig
+from mammo_tf.training.heads import head_of
 from mammo_tf.training.schedule import learning_rate_at
 
 
@@ -57,9 +56,7 @@ def compile_classifier(model: keras.Model, config: TrainingConfig) -> None:
             epsilon=config.epsilon,
             weight_decay=config.weight_decay or None,
         ),
-        loss=keras.losses.BinaryCrossentropy(
-            from_logits=True, label_smoothing=config.label_smoothing
-        ),
+        loss=head_of(model).loss(config.label_smoothing),
         jit_compile=config.jit_compile,
     )
 
@@ -78,17 +75,20 @@ def fit_classifier(
 ) -> FitResult:
     """Trains `model` and leaves it with the weights of its best epoch on the validation feed.
 
-    The loss is binary cross-entropy on logits, the optimiser Adam. After each epoch the whole
-    validation feed is scored once: "val_loss" has the class weights of training, "val_auroc" is
-    exact. Which of the two decides is `config.monitor`; of equal epochs the first one stays.
+    The loss is cross-entropy on logits, binary for a model with one output, the optimiser Adam.
+    After each epoch the whole validation feed is scored once: "val_loss" has the class weights of
+    training, "val_auroc" is exact, and with K > 1 outputs the mean of each class against the rest
+    (over the classes that the validation part has). Which of the two decides is
+    `config.monitor`; of equal epochs the first one stays.
 
     The same seed gives the same result on the same machine and versions, if the model was built
     after `seed_everything` with a seed of its own.
 
     Args:
-        model: Maps (batch, height, width, 1) to (batch, 1) logits.
-        train_feed: Finite batches of (images, (b, 1) labels), a new order each pass.
-        validation_feed: Finite batches; both classes must be in it.
+        model: Maps (batch, height, width, 1) to (batch, 1) logits, or to (batch, K) ones.
+        train_feed: Finite batches of (images, (b, 1) labels 0 or 1, or 0 to K − 1), a new order
+            each pass.
+        validation_feed: Finite batches; at least two classes must be in it.
         config: How to train.
         seed: Seed of what is random in training, such as dropout.
         train_labels: (m,) labels of one epoch, for `class_weights="balanced"`; None to count them
@@ -113,13 +113,13 @@ def fit_classifier(
     steps = int(train_feed.cardinality())
     if steps < 1:
         raise UserError("`train_feed` must have a known, finite number of batches.")
-    weights = _class_weights(config, train_feed, train_labels)
+    weights = _class_weights(head_of(model), config, train_feed, train_labels)
     if compiled:
         _reset(model.optimizer)
     else:
         compile_classifier(model, config)
     observers = [on_epoch] if on_epoch else []
-    keeper = _BestEpoch(validation_feed, config, weights, steps, observers)
+    keeper = _BestEpoch(head_of(model), validation_feed, config, weights, steps, observers)
     if log_dir is None:
         _run(model, train_feed, config, weights, keeper)
     else:
@@ -142,14 +142,14 @@ def predict_scores(
     """Scores examples in the feed's order.
 
     Args:
-        model: Gives (batch, 1) logits.
+        model: Gives (batch, 1) or (batch, K) logits.
         feed: Ordered batches of (images, labels), or standardised images (n, height, width, 1).
         views: The same examples in the same order, augmented anew each pass.
         num_views: Passes over `views`; logits are averaged over them and the plain one.
 
     Returns:
-        (n,) float64 probabilities of the positive class. They are float64 so that confident
-        scores stay apart: in float32 all logits above 17 would tie at 1.
+        (n,) float64 probabilities of the positive class, or (n, K) of each class. They are
+        float64 so that confident scores stay apart: in float32 all logits above 17 would tie at 1.
 
     Raises:
         UserError: If a score is not finite.
@@ -160,14 +160,14 @@ def predict_scores(
     logits /= 1 + num_views
     if not np.isfinite(logits).all():
         raise UserError(
-            f"The model gives {np.sum(~np.isfinite(logits))} scores of {len(logits)} that are not "
+            f"The model gives {np.sum(~np.isfinite(logits))} scores of {logits.size} that are not "
             "finite; its weights are damaged or its training diverged."
         )
-    return expit(logits)
+    return head_of(model).probabilities(logits)
 
 
 def _logits(model, feed) -> np.ndarray:
-    return model.predict(feed, verbose=0).astype(np.float64).reshape(-1)
+    return head_of(model).logits(model.predict(feed, verbose=0))
 
 
 def _run(model, train_feed, config, weights, keeper) -> None:
@@ -187,20 +187,20 @@ def _reset(optimizer: keras.Optimizer) -> None:
         variable.assign(np.zeros(variable.shape, variable.dtype))
 
 
-def _class_weights(config, train_feed, train_labels) -> tuple[float, float]:
-    """n / (2 n_class) for each class, so that both weigh the same and the mean weight is 1."""
+def _class_weights(head, config, train_feed, train_labels) -> tuple[float, ...]:
+    """n / (K n_class) for each of K classes: all weigh the same, and the mean weight is 1."""
     if config.class_weights == "none":
-        return (1.0, 1.0)
+        return (1.0,) * head.num_classes
     if train_labels is None:
         train_labels = _labels_of(train_feed)
     train_labels = np.asarray(train_labels).reshape(-1)
-    counts = [int(np.sum(train_labels == value)) for value in (0, 1)]
+    head.check_labels(train_labels)
+    counts = [int(np.sum(train_labels == value)) for value in range(head.num_classes)]
     if min(counts) == 0:
         raise UserError(
-            "Training needs examples of both classes. "
-            f"Received: {counts[0]} negative and {counts[1]} positive."
+            f"Training needs examples of {head.needs}. Received: {head.describe(counts)}."
         )
-    return tuple(sum(counts) / (2 * count) for count in counts)
+    return tuple(sum(counts) / (head.num_classes * count) for count in counts)
 
 
 def _labels_of(feed) -> np.ndarray:
@@ -210,18 +210,21 @@ def _labels_of(feed) -> np.ndarray:
 class _BestEpoch(keras.callbacks.Callback):
     """Sets the learning rate, validates each epoch, remembers the best one, stops early."""
 
-    def __init__(self, validation_feed, config, class_weights, steps_per_epoch, observers):
+    def __init__(self, head, validation_feed, config, class_weights, steps_per_epoch, observers):
         super().__init__()
+        self.head = head
         self.feed = validation_feed
         self.config = config
         self.class_weights = np.asarray(class_weights)
         self.steps_per_epoch = steps_per_epoch
         self.observers = observers
         self.labels = _labels_of(validation_feed).astype(int)
+        head.check_labels(self.labels)
         if len(np.unique(self.labels)) < 2:
+            counts = [int(np.sum(self.labels == value)) for value in range(head.num_classes)]
+            needs = "both classes" if head.num_classes == 2 else "at least two classes"
             raise UserError(
-                "The validation part needs examples of both classes. Received: "
-                f"{np.sum(self.labels == 0)} negative and {np.sum(self.labels == 1)} positive."
+                f"The validation part needs examples of {needs}. Received: {head.describe(counts)}."
             )
         self.history = []
         self.best_epoch = 0
@@ -263,7 +266,7 @@ class _BestEpoch(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "loss": loss,
             "val_loss": self._validation_loss(logits),
-            "val_auroc": float(roc_auc_score(self.labels, logits)),
+            "val_auroc": self.head.auroc(self.labels, logits),
             "learning_rate": float(self.model.optimizer.learning_rate),
         }
         self.history.append(entry)
@@ -279,7 +282,7 @@ class _BestEpoch(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _validation_loss(self, logits) -> float:
-        losses = np.logaddexp(0, np.where(self.labels == 1, -logits, logits))
+        losses = self.head.losses(self.labels, logits)
         return float(np.mean(self.class_weights[self.labels] * losses))
 
     def _check_finite(self, value, epoch) -> None:
