@@ -30,6 +30,8 @@ class DetectorTrainingConfig:
         lesion_copies: Times that each image with a lesion is shown an epoch.
         normals_per_lesion: Images without lesions for each one shown with; 0 for none, as in the
             poster.
+        mosaic_share: Share of the epochs, the first ones, in which images are laid out of many
+            windows (`make_mosaic`); from random weights nothing is learnt without.
         negative_ratio: See `MultiBoxLoss`.
         min_negatives: See `MultiBoxLoss`.
         box_weight: See `MultiBoxLoss`.
@@ -51,6 +53,7 @@ class DetectorTrainingConfig:
     ema_momentum: float | None = 0.99
     lesion_copies: int = 1
     normals_per_lesion: float = 1.0
+    mosaic_share: float = 0.7
     negative_ratio: float = 3.0
     min_negatives: int = 3
     box_weight: float = 1.0
@@ -68,6 +71,7 @@ class DetectorTrainingConfig:
             "clip_norm": (1e-3, 1e6),
             "lesion_copies": (1, 1000),
             "normals_per_lesion": (0, 100),
+            "mosaic_share": (0, 1),
             "negative_ratio": (0, 1000),
             "min_negatives": (0, 100_000),
             "box_weight": (0, 1000),

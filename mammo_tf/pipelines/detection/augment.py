@@ -101,7 +101,7 @@ def augment(
     window = draw_window(boxes, config, rng)
     changed = cut_window(image, window, shape)
     boxes, kept = boxes_in_window(boxes, window)
-    return _change_greys(changed, config, rng), boxes, np.asarray(labels)[kept]
+    return change_greys(changed, config, rng), boxes, np.asarray(labels)[kept]
 
 
 def flip_horizontally(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,16 +228,17 @@ def cut_window(
 
 
 def boxes_in_window(
-    boxes: np.ndarray, window: tuple[float, float, float, float]
+    boxes: np.ndarray, window: tuple[float, float, float, float], *, clip: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expresses boxes relative to a window, and keeps those whose middle it shows.
 
     Args:
         boxes: (k, 4) in the format "yxyx", relative to the image.
         window: (ymin, xmin, ymax, xmax) relative to the image.
+        clip: Cut the boxes off at the window's edges.
 
     Returns:
-        (m, 4) float32 boxes relative to the window and clipped to it, and (m,) their indices.
+        (m, 4) float32 boxes relative to the window, and (m,) their indices.
 
     Reference:
         Liu et al. 2016, section 2.2: a box is kept if its middle is in the crop.
@@ -247,12 +248,14 @@ def boxes_in_window(
     moved = (np.asarray(boxes, np.float64).reshape(-1, 4) - [top, left, top, left]) / size
     middles = (moved[:, :2] + moved[:, 2:]) / 2
     kept = np.flatnonzero(((middles >= 0) & (middles < 1)).all(1))
-    return np.clip(moved[kept], 0, 1).astype(np.float32), kept
+    moved = np.clip(moved[kept], 0, 1) if clip else moved[kept]
+    return moved.astype(np.float32), kept
 
 
-def _change_greys(
+def change_greys(
     image: np.ndarray, config: DetectionAugmentConfig, rng: np.random.Generator
 ) -> np.ndarray:
+    """Draws gamma, contrast and noise, and returns (height, width) float32 grey levels."""
     exponent = (1 + config.gamma) ** rng.uniform(-1, 1)
     factor = 1 + config.contrast * rng.uniform(-1, 1)
     table = (255 * (np.arange(256) / 255) ** exponent * factor).astype(np.float32)

@@ -15,20 +15,30 @@ from mammo_tf.pipelines.detection.augment import (
     cut_window,
 )
 from mammo_tf.pipelines.detection.examples import DetectionExamples
+from mammo_tf.pipelines.detection.mosaic import TISSUE_LEVEL, make_mosaic
+
+LIMITS = (-4.0, 6.0)
 
 
 def to_network(image: np.ndarray) -> np.ndarray:
-    """Standardises a grey image and repeats it to three channels.
+    """Standardises a grey image by its tissue and repeats it to three channels.
+
+    The black round a breast takes no part in mean and standard deviation, so that how much of it
+    there is does not change how tissue looks.
 
     Args:
-        image: (height, width), any number type.
+        image: (height, width) grey levels of 255, any number type.
 
     Returns:
-        (height, width, 3) float32, mean 0 and standard deviation 1; all 0 for a blank image.
+        (height, width, 3) float32: the pixels above 20 have mean 0 and standard deviation 1 (all
+        pixels where hardly any is above); cut off at −4 and 6. All 0 for a blank image.
     """
     image = np.asarray(image, np.float32)
-    standard = (image - image.mean()) / max(float(image.std()), 1e-5)
-    return np.repeat(standard[..., np.newaxis], 3, axis=-1)
+    tissue = image[image > TISSUE_LEVEL]
+    if tissue.size < image.size / 100:
+        tissue = image
+    standard = (image - tissue.mean()) / max(float(tissue.std()), 1e-3)
+    return np.repeat(np.clip(standard, *LIMITS)[..., np.newaxis], 3, axis=-1)
 
 
 class DetectionBatches(keras.utils.PyDataset):
@@ -47,6 +57,7 @@ class DetectionBatches(keras.utils.PyDataset):
         augment: Random changes, or None: every image once, unchanged, in order.
         lesion_copies: See above.
         normals_per_lesion: See above; 0 leaves images without lesions out, as the poster does.
+        mosaic_epochs: The first epochs, in which every image is a mosaic; see `make_mosaic`.
         workers: Threads that make batches where Keras does the feeding.
 
     Raises:
@@ -64,6 +75,7 @@ class DetectionBatches(keras.utils.PyDataset):
         augment: DetectionAugmentConfig | None = None,
         lesion_copies: int = 1,
         normals_per_lesion: float = 1.0,
+        mosaic_epochs: int = 0,
         workers: int = 1,
     ):
         super().__init__(workers=workers)
@@ -85,6 +97,7 @@ class DetectionBatches(keras.utils.PyDataset):
         self.lesion_copies = lesion_copies
         shown = round(normals_per_lesion * len(self.lesions) * lesion_copies)
         self.num_normals = shown if len(self.normals) else 0
+        self.mosaic_epochs = mosaic_epochs
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -133,11 +146,13 @@ class DetectionBatches(keras.utils.PyDataset):
     def _make(self, number: int, epoch: int, position: int):
         image, boxes = self.examples.images[number], self.examples.boxes[number]
         labels = self.examples.labels[number]
+        rng = np.random.default_rng([self.seed, epoch, 1, position])
         if self.augment is None:
             boxes, kept = boxes_in_window(boxes, WHOLE)
             image, labels = cut_window(image, WHOLE, self.shape), labels[kept]
+        elif epoch < self.mosaic_epochs:
+            image, boxes, labels = make_mosaic(self.examples, self.augment, rng, shape=self.shape)
         else:
-            rng = np.random.default_rng([self.seed, epoch, 1, position])
             image, boxes, labels = augment(
                 image, boxes, labels, self.augment, rng, shape=self.shape
             )

@@ -1,0 +1,108 @@
+"""Training images laid out of many small windows, half of them round lesions. No TensorFlow.
+
+A film shows one lesion if any; so a detector that starts from random weights hardly ever sees
+one. A mosaic shows several at once, at the size they have in the whole film. Not from SSD's paper
+or the poster; the idea is YOLOv4's (Bochkovskiy et al. 2020, section 3.3), with more tiles.
+"""
+
+import numpy as np
+
+from mammo_tf.pipelines.detection.augment import (
+    DetectionAugmentConfig,
+    boxes_in_window,
+    change_greys,
+    cut_window,
+    flip_horizontally,
+    flip_vertically,
+    rotate,
+)
+from mammo_tf.pipelines.detection.examples import DetectionExamples
+
+TISSUE_LEVEL = 20
+_DIAGONAL = 2**0.5  # a square turned by any angle is inside one this much larger
+
+
+def make_mosaic(
+    examples: DetectionExamples,
+    config: DetectionAugmentConfig,
+    rng: np.random.Generator,
+    *,
+    shape: tuple[int, int],
+    tiles: int = 3,
+    lesion_share: float = 0.5,
+    scale_range: tuple[float, float] = (0.75, 1.35),
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lays a training image out of tiles.
+
+    Args:
+        examples: Images with and without lesions.
+        config: Flips, turns and grey values of the tiles; zooms are not used.
+        rng: Source of chance.
+        shape: (height, width) of the result.
+        tiles: Tiles along each side; a tile shows 1 / tiles of a film's side, at the size that it
+            has in the whole film.
+        lesion_share: Share of tiles that show a lesion.
+        scale_range: (lowest, highest) magnification of a tile.
+
+    Returns:
+        (height, width) float32 image in grey levels, (k, 4) boxes in the format "yxyx" relative
+        to it, and (k,) labels.
+    """
+    lesions = np.flatnonzero(examples.has_lesion)
+    normals = np.flatnonzero(~examples.has_lesion)
+    rows = np.rint(np.linspace(0, shape[0], tiles + 1)).astype(int)
+    columns = np.rint(np.linspace(0, shape[1], tiles + 1)).astype(int)
+    result = np.zeros(shape, np.float32)
+    boxes, labels = [np.zeros((0, 4))], [np.zeros(0, int)]
+    for row, column in np.ndindex(tiles, tiles):
+        with_lesion = rng.random() < lesion_share or not len(normals)
+        number = rng.choice(lesions if with_lesion else normals)
+        cut = np.s_[rows[row] : rows[row + 1], columns[column] : columns[column + 1]]
+        size = result[cut].shape
+        tile, found, kinds = _tile(
+            examples, number, config, rng, size, tiles=tiles, scale_range=scale_range
+        )
+        result[cut] = tile
+        offset = np.array([rows[row], columns[column]] * 2)
+        boxes.append((found * [*size, *size] + offset) / [*shape, *shape])
+        labels.append(kinds)
+    return result, np.concatenate(boxes).astype(np.float32), np.concatenate(labels)
+
+
+def _tile(examples, number: int, config, rng, size, *, tiles: int, scale_range):
+    """Cuts one window, turned and flipped, with the boxes whose middle it shows."""
+    image, boxes = examples.images[number], np.asarray(examples.boxes[number], float)
+    side = 1 / tiles / rng.uniform(*scale_range)
+    middle = _middle(image, boxes, side, rng)
+    reach = side * _DIAGONAL / 2
+    wide = (*(middle - reach), *(middle + reach))
+    stored = tuple(max(8, round(reach * 2 * length)) for length in image.shape)
+    patch = cut_window(image, wide, stored)
+    boxes, kept = boxes_in_window(boxes, wide, clip=False)
+    if config.horizontal_flip and rng.random() < 0.5:
+        patch, boxes = flip_horizontally(patch, boxes)
+    if config.vertical_flip and rng.random() < 0.5:
+        patch, boxes = flip_vertically(patch, boxes)
+    if config.rotation_degrees:
+        degrees = rng.uniform(-config.rotation_degrees, config.rotation_degrees)
+        patch, boxes = rotate(patch, boxes, degrees)
+    edge = (1 - 1 / _DIAGONAL) / 2
+    inner = (edge, edge, 1 - edge, 1 - edge)
+    boxes, still = boxes_in_window(boxes, inner)
+    tile = change_greys(cut_window(patch, inner, size), config, rng)
+    return tile, boxes, np.asarray(examples.labels[number])[kept[still]]
+
+
+def _middle(image: np.ndarray, boxes: np.ndarray, side: float, rng) -> np.ndarray:
+    """(y, x) of a window: a lesion within it, or a place in tissue."""
+    if len(boxes):
+        box = boxes[rng.integers(len(boxes))]
+        # A quarter of the side either way: the lesion's middle stays inside when turned.
+        return (box[:2] + box[2:]) / 2 + rng.uniform(-0.25, 0.25, 2) * side
+    height, width = image.shape
+    place = rng.uniform(0, 1, 2)
+    for _ in range(20):
+        if image[int(place[0] * height), int(place[1] * width)] > TISSUE_LEVEL:
+            break
+        place = rng.uniform(0, 1, 2)
+    return place
