@@ -55,6 +55,12 @@ class CellLog:
                 self._tf.summary.scalar(tag, value, step=step)
         self._writer.flush()
 
+    def image(self, tag: str, pixels, *, step: int) -> None:
+        """Writes a picture, (height, width, 3) uint8."""
+        with self._writer.as_default():
+            self._tf.summary.image(tag, np.asarray(pixels)[np.newaxis], step=step)
+        self._writer.flush()
+
     def pr_curve(self, tag: str, labels, scores, *, step: int) -> None:
         """Writes the precision-recall curve of test predictions.
 

@@ -110,7 +110,7 @@ class _Group:
     variant: str
     split: str
     patches: PatchSet
-    folds: Sequence[Fold]
+    folds: Sequence[Fold]  # of patches, for the split by woman
     num_folds: int
     config: ClassifyConfig
     run_dir: Path
@@ -125,7 +125,7 @@ class _Group:
     def parts(self, index: int) -> tuple[PatchSet, Fold]:
         """The patches and their parts. The poster's copies are many, so they are made anew."""
         if self.split == "woman":
-            return self.patches, split_by_woman(self.patches, self.folds[index])
+            return self.patches, self.folds[index]
         return split_like_poster(
             self.patches, seed=derive_seed(self.seed, "poster", index), index=index
         )
@@ -234,12 +234,13 @@ class _Group:
 
 def _groups(films, folds, config, run_dir, seed, variant, reused) -> list[_Group]:
     patches = cut_patches(films, variant, config, seed=derive_seed(seed, "patches", variant))
+    divided = tuple(split_by_woman(patches, fold) for fold in folds)
     return [
         _Group(
             variant=variant,
             split=split,
             patches=patches,
-            folds=folds,
+            folds=divided,
             num_folds=len(folds) if split == "woman" else config.poster_repeats,
             config=config,
             run_dir=run_dir,

@@ -162,8 +162,8 @@ def decode_boxes(defaults: np.ndarray, offsets) -> np.ndarray:
         (batch, n, 4) float32 in the format "yxyx".
     """
     decoded = keras.utils.bounding_boxes.decode_deltas_to_boxes(
-        anchors=defaults,
-        boxes_delta=offsets,
+        anchors=ops.convert_to_tensor(defaults),
+        boxes_delta=ops.convert_to_tensor(offsets),
         anchor_format="yxyx",
         box_format="yxyx",
         encoded_format="center_yxhw",

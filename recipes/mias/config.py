@@ -1,0 +1,78 @@
+"""Jin and Zheng's poster: three-class classification and SSD detection on mini-MIAS.
+
+Poster: Y. Jin and Y. Zheng, "Medical Image Processing with Deep Learning".
+Command: ``mammo-tf recipe mias --manual-dir FOLDER``.
+Reported scores: AP benign 0.8, malignant 0.806, mAP 0.803 on its test set; 0.879, 0.907, 0.902 on
+all sets. Reproduced scores, hardware and times: docs/recipes/mias.md.
+"""
+
+from dataclasses import dataclass, field
+
+from mammo_tf.errors import UserError
+from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
+from mammo_tf.recipes.mias.detect_config import DetectConfig
+
+PARTS = ("classify", "detect", "combine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombineConfig:
+    """How a detector's proposals are scored again by a classifier; not in the poster.
+
+    Attributes:
+        variant: The classifier's way to cut, see `CUTS`.
+        proposals: Most detections of a film that the classifier looks at.
+        weights: Weights of the classifier tried on the validation films; 0 leaves the detector's
+            order, 1 is the classifier's alone.
+    """
+
+    variant: str = "centred128"
+    proposals: int = 20
+    weights: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiasConfig:
+    """Everything that decides the numbers of a run.
+
+    Attributes:
+        num_folds: Cross-validation folds by woman; not stated in the poster.
+        validation_fraction: Share of the films outside the test part; 7:1:2 with five folds.
+        seed: Seed of folds, patches, weights, order and bootstrap; not stated in the poster.
+        num_resamples: Bootstrap resamples of the intervals; the poster has none.
+        classify: The patch classifier.
+        detect: The detector.
+        combine: Both together.
+
+    Raises:
+        UserError: If a value is out of its range.
+    """
+
+    num_folds: int = 5
+    validation_fraction: float = 0.125
+    seed: int = 1
+    num_resamples: int = 1000
+    classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    combine: CombineConfig = field(default_factory=CombineConfig)
+
+    def __post_init__(self):
+        ranges = {
+            "num_folds": (self.num_folds, 2, 20),
+            "validation_fraction": (self.validation_fraction, 0.01, 0.5),
+            "seed": (self.seed, 0, 2**31 - 1),
+            "num_resamples": (self.num_resamples, 100, 100_000),
+            "combine.proposals": (self.combine.proposals, 1, 200),
+        }
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high:
+                raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")
+        if self.combine.variant not in CUTS:
+            raise UserError(
+                f"`combine.variant` must be one of {', '.join(CUTS)}. "
+                f"Received: {self.combine.variant!r}."
+            )
+        if not self.combine.weights or not all(0 <= w <= 1 for w in self.combine.weights):
+            raise UserError(
+                f"`combine.weights` must be from 0 to 1. Received: {self.combine.weights}."
+            )

@@ -1,0 +1,96 @@
+"""Detections drawn over films, hits and misses, for the report and TensorBoard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mammo_tf.models.ssd import Detections
+from mammo_tf.recipes.mias.detect import DetectedFold
+from mammo_tf.report.overlay import draw_detections
+from mammo_tf.training.tensorboard_log import CellLog
+
+SHOWN_BOXES = 3
+LOGGED_FILMS = 6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A film with what was found in it.
+
+    Attributes:
+        name: The film.
+        pixels: (height, width, 3) uint8.
+        hits: Lesions found by one of the boxes shown.
+        lesions: Lesions there are.
+    """
+
+    name: str
+    pixels: np.ndarray
+    hits: int
+    lesions: int
+
+
+def draw(fold: DetectedFold, index: int, *, max_boxes: int = SHOWN_BOXES) -> Picture:
+    """Draws the surest detections of one image, and its lesions."""
+    image, truths = fold.examples.images[index], fold.examples.boxes[index]
+    found: Detections = fold.found["lesion"][index]
+    boxes = found.boxes_yxyx[:max_boxes]
+    inside = middles_inside(boxes, truths)
+    scale = np.array([*image.shape, *image.shape])
+    pixels = draw_detections(
+        image,
+        boxes_px=boxes * scale,
+        captions=[f"{score:.2f}" for score in found.scores[:max_boxes]],
+        truths_px=np.clip(truths, 0, 1) * scale,
+        hits=inside.any(axis=1),
+    )
+    return Picture(
+        fold.examples.image_ids[index], pixels, int(inside.any(axis=0).sum()), len(truths)
+    )
+
+
+def middles_inside(boxes: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """(m, k) bool, whether the middle of a box lies in a true box, both "yxyx"."""
+    boxes, truths = np.reshape(boxes, (-1, 4)), np.reshape(truths, (-1, 4))
+    middles = (boxes[:, np.newaxis, :2] + boxes[:, np.newaxis, 2:]) / 2
+    return ((middles >= truths[:, :2]) & (middles <= truths[:, 2:])).all(axis=-1)
+
+
+def choose_pictures(folds: Sequence[DetectedFold], *, each: int = 4) -> dict[str, list[Picture]]:
+    """Chooses test films to show: found, missed, and normal ones with the surest false alarms.
+
+    Found and missed films are the first of each fold in the database's order, not the best.
+    """
+    groups: dict[str, list[Picture]] = {"found": [], "missed": [], "normal": []}
+    sure = []
+    for fold in folds:
+        for index in fold.parts["test"]:
+            index = int(index)
+            if not len(fold.examples.boxes[index]):
+                sure.append((-fold.found["lesion"][index].scores.max(initial=0), fold, index))
+                continue
+            if min(len(groups["found"]), len(groups["missed"])) >= each:
+                continue
+            picture = draw(fold, index)
+            group = groups["found" if picture.hits else "missed"]
+            if len(group) < each:
+                group.append(picture)
+    sure.sort(key=lambda item: item[0])
+    groups["normal"] = [draw(fold, index) for _, fold, index in sure[:each]]
+    return groups
+
+
+def log_pictures(folder: Path, detected: Sequence[DetectedFold]) -> None:
+    """Writes test films with detections into each detector's TensorBoard run, once."""
+    for fold in detected:
+        log_dir = Path(folder) / "tensorboard" / fold.cell.name
+        done = log_dir / ".pictures"
+        if done.exists():
+            continue
+        with CellLog(log_dir) as log:
+            lesions = [int(i) for i in fold.parts["test"] if len(fold.examples.boxes[int(i)])]
+            for number, index in enumerate(lesions[:LOGGED_FILMS]):
+                log.image(f"test/film{number + 1}", draw(fold, index).pixels, step=0)
+        done.touch()

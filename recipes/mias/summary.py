@@ -1,0 +1,108 @@
+"""One line a number: what summary.csv holds and the command prints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammo_tf.evaluation import (
+    Estimate,
+    MulticlassScores,
+    ScoredFold,
+    mean_auroc,
+    multiclass_scores,
+)
+from mammo_tf.pipelines.mias_patches import CLASSES
+from mammo_tf.recipes.mias.classify import ClassifyResult
+from mammo_tf.recipes.mias.config import MiasConfig
+from mammo_tf.recipes.mias.detect_scores import RATES, Scores
+
+SPLIT_NAMES = {"woman": "by woman", "poster": "poster's kind of split"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A number with its interval.
+
+    Attributes:
+        what: "patches" and how they were cut, or the detector.
+        set: Which images.
+        measure: Name of the measure.
+        estimate: The number.
+    """
+
+    what: str
+    set: str
+    measure: str
+    estimate: Estimate
+
+    def plain(self) -> dict:
+        """As JSON holds it; a number that there is not is None."""
+        numbers = {name: getattr(self.estimate, name) for name in ("value", "low", "high")}
+        numbers = {
+            name: round(float(number), 6) if np.isfinite(number) else None
+            for name, number in numbers.items()
+        }
+        return {"what": self.what, "set": self.set, "measure": self.measure, **numbers}
+
+
+def summarise(
+    classified: Sequence[ClassifyResult], scores: Sequence[Scores], config: MiasConfig
+) -> list[Line]:
+    """Lists every number of a run."""
+    lines = []
+    for result in classified:
+        what, where = f"patches {result.variant}", SPLIT_NAMES[result.split]
+        pooled = pooled_scores(result, config)
+        lines += [
+            Line(what, where, "AUROC lesion / normal", lesion_auroc(result)),
+            Line(what, where, "AUROC malignant / benign", malignant_auroc(result)),
+            Line(what, where, "AUROC mean of three classes", pooled.macro_auroc),
+            Line(what, where, "balanced accuracy", pooled.balanced_accuracy),
+        ]
+    for score in scores:
+        lines += _detector_lines(score)
+    return lines
+
+
+def _detector_lines(score: Scores) -> list[Line]:
+    found = [("AP lesion, IoU 0.5", score.lesion.per_class["lesion"])]
+    for criterion, froc in (("centre", score.froc_centre), ("IoU 0.5", score.froc_iou)):
+        found += [
+            (f"sensitivity at {rate:g} FP/image, {criterion}", froc.sensitivities[rate])
+            for rate in RATES
+        ]
+    found += [(f"AP {name}", estimate) for name, estimate in score.per_class.per_class.items()]
+    found.append(("mAP", score.per_class.mean))
+    return [Line("detection", score.name, measure, estimate) for measure, estimate in found]
+
+
+def lesion_auroc(result: ClassifyResult) -> Estimate:
+    """AUROC of lesions against normal tissue, the mean over folds."""
+    return mean_auroc(
+        [
+            ScoredFold((fold.labels > 0).astype(int), 1 - fold.probabilities[:, 0], fold.groups)
+            for fold in result.folds
+        ]
+    )
+
+
+def malignant_auroc(result: ClassifyResult) -> Estimate:
+    """AUROC of malignant against benign lesions, the mean over folds; no normal tissue."""
+    folds = []
+    for fold in result.folds:
+        lesion = fold.labels > 0
+        share = fold.probabilities[lesion, 2] / fold.probabilities[lesion, 1:].sum(axis=1)
+        folds.append(ScoredFold((fold.labels[lesion] == 2).astype(int), share, fold.groups[lesion]))
+    return mean_auroc(folds)
+
+
+def pooled_scores(result: ClassifyResult, config: MiasConfig) -> MulticlassScores:
+    """Three-class scores of all folds' test parts together."""
+    joined = [
+        np.concatenate([getattr(fold, name) for fold in result.folds])
+        for name in ("labels", "probabilities", "groups")
+    ]
+    return multiclass_scores(
+        *joined, class_names=CLASSES, num_resamples=config.num_resamples, seed=config.seed
+    )
