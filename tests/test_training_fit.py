@@ -219,3 +219,80 @@ def test_the_history_records_the_rate_used():
 def test_settings_out_of_range_are_refused(change):
     with pytest.raises(UserError, match=next(iter(change))):
         TrainingConfig(**change)
+
+
+def three_class_model(**options):
+    inputs = keras.Input((2, 1, 1))
+    outputs = keras.layers.Dense(3, **options)(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, outputs)
+
+
+def three_class_feed(labels, batch_size=16):
+    return linear_feed(labels, batch_size)
+
+
+def test_three_class_weights_and_losses_by_hand():
+    # 6, 2 and 1 of 9 examples: weights 9/18, 9/6 and 9/3. Zero weights give ln 3.
+    feed = three_class_feed([0, 0, 1, 0, 2, 0, 0, 1, 0])
+    skewed = three_class_feed([2, 1, 2, 0])
+    config = TrainingConfig(epochs=1, learning_rate=1e-9)
+    model = three_class_model(kernel_initializer="zeros")
+    entry = fit_classifier(model, feed, skewed, config, seed=0).best
+    assert entry["loss"] == pytest.approx(np.log(3), rel=1e-5)
+    assert entry["val_loss"] == pytest.approx(np.log(3) * (3 + 1.5 + 3 + 0.5) / 4, rel=1e-5)
+
+
+def test_three_class_label_smoothing_by_hand():
+    # Logits (0, ln 2, ln 5) give 1/8, 2/8 and 5/8. Label 1 smoothed by 0.3: 0.1, 0.8, 0.1.
+    bias = keras.initializers.Constant(np.log([1.0, 2.0, 5.0]))
+    model = three_class_model(kernel_initializer="zeros", bias_initializer=bias)
+    config = TrainingConfig(epochs=1, learning_rate=1e-9, label_smoothing=0.3, class_weights="none")
+    feed = three_class_feed([1, 1, 1, 1])
+    entry = fit_classifier(model, feed, three_class_feed([0, 1]), config, seed=0).best
+    logs = np.log([1 / 8, 2 / 8, 5 / 8])
+    assert entry["loss"] == pytest.approx(-logs @ [0.1, 0.8, 0.1], rel=1e-5)
+    assert entry["val_loss"] == pytest.approx(-(logs[0] + logs[1]) / 2, rel=1e-5)
+    scores = predict_scores(model, feed)
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, [[1 / 8, 2 / 8, 5 / 8]] * 4, rtol=1e-6)
+
+
+def test_three_class_auroc_is_scikit_learns():
+    labels = np.arange(30) % 3
+    feed = three_class_feed(labels)
+    model = three_class_model()
+    result = fit_classifier(model, feed, feed, TrainingConfig(epochs=2), seed=1)
+    expected = roc_auc_score(labels, predict_scores(model, feed), multi_class="ovr")
+    assert result.best["val_auroc"] == pytest.approx(expected)
+    # A class that the validation part lacks does not count.
+    few = three_class_feed([0, 2, 0, 2, 2])
+    entry = fit_classifier(model, feed, few, TrainingConfig(epochs=1), seed=1).best
+    scores = predict_scores(model, few)
+    truth = np.array([0, 2, 0, 2, 2])
+    expected = [roc_auc_score(truth == k, scores[:, k]) for k in (0, 2)]
+    assert entry["val_auroc"] == pytest.approx(np.mean(expected))
+
+
+def test_three_classes_are_learned():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    images = rng.normal(size=(90, 2, 1, 1)).astype("float32") / 3
+    images[:, 0, 0, 0] += labels == 1
+    images[:, 1, 0, 0] += labels == 2
+    feed = tf.data.Dataset.from_tensor_slices((images, labels[:, None].astype("float32")))
+    feed = feed.batch(30)
+    model = three_class_model()
+    config = TrainingConfig(epochs=60, learning_rate=0.05, monitor="val_auroc")
+    result = fit_classifier(model, feed, feed, config, seed=0)
+    assert result.best["val_auroc"] > 0.9
+    assert (predict_scores(model, feed).argmax(axis=1) == labels).mean() > 0.8
+
+
+def test_three_class_feeds_that_cannot_work_are_refused():
+    every, config = three_class_feed([0, 1, 2]), TrainingConfig(epochs=1)
+    with pytest.raises(UserError, match=r"every class.*2 of class 0, 1 of class 1, 0 of class 2"):
+        fit_classifier(three_class_model(), three_class_feed([0, 1, 0]), every, config, seed=0)
+    with pytest.raises(UserError, match=r"at least two classes.*0 of class 0, 2 of class 1"):
+        fit_classifier(three_class_model(), every, three_class_feed([1, 1]), config, seed=0)
+    with pytest.raises(UserError, match=r"from 0 to 2.*3"):
+        fit_classifier(three_class_model(), three_class_feed([0, 1, 2, 3]), every, config, seed=0)
