@@ -9,6 +9,10 @@ RECIPES = {
         "mammo_tf.recipes.compression.command:compression",
         "How far JPEG 2000 can go before a classifier suffers (Jo et al. 2021).",
     ),
+    "mias": (
+        "mammo_tf.recipes.mias.command:mias",
+        "Classify and find lesions on mini-MIAS (Jin & Zheng).",
+    ),
 }
 
 

@@ -105,6 +105,27 @@ def psnr_figure(psnr_db: Mapping[float, Sequence[float]]) -> str:
     return _data_uri(figure)
 
 
+def froc_figure(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, max_rate: float = 4.0
+) -> str:
+    """Draws FROC curves: sensitivity against false positives an image.
+
+    Args:
+        curves: {name: (rates, sensitivities)}, as `Froc.curve_rates` and `curve_sensitivities`.
+        max_rate: Right end of the axis.
+
+    Returns:
+        A PNG data URI.
+    """
+    figure, axes = _axes(7.2, 4.6)
+    for (name, (rates, values)), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+        axes.step(rates, values, where="post", label=name, color=colour, linewidth=1.5)
+    axes.set(xlabel="False positives an image", ylabel="Sensitivity")
+    axes.set(xlim=(0, max_rate), ylim=(0, 1.01))
+    axes.legend(fontsize=8, loc="best")
+    return _data_uri(figure)
+
+
 def matrix_figure(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str
 ) -> str:

@@ -1,0 +1,308 @@
+"""The mias recipe's report: both splits side by side, beside the poster's numbers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammo_tf.evaluation import Estimate
+from mammo_tf.pipelines.mias_films import Films
+from mammo_tf.pipelines.mias_patches import CLASSES
+from mammo_tf.recipes.mias import poster_numbers
+from mammo_tf.recipes.mias.classify import ClassifyResult
+from mammo_tf.recipes.mias.combine import Combined
+from mammo_tf.recipes.mias.conclusion import answer
+from mammo_tf.recipes.mias.config import MiasConfig
+from mammo_tf.recipes.mias.detect import DetectedFold
+from mammo_tf.recipes.mias.detect_scores import RATES, Scores
+from mammo_tf.recipes.mias.pictures import choose_pictures
+from mammo_tf.recipes.mias.summary import (
+    SPLIT_NAMES,
+    Line,
+    lesion_auroc,
+    malignant_auroc,
+    pooled_scores,
+)
+from mammo_tf.report import Figure, Section, Table, figures, render_page
+from mammo_tf.report.overlay import data_uri
+
+INTERVALS = (
+    "In brackets: 95 % intervals, from a bootstrap over women or DeLong's clustered by woman."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that a report is made of; what was not run is empty or None."""
+
+    films: Films
+    classified: Sequence[ClassifyResult]
+    detected: Sequence[DetectedFold]
+    scores: Sequence[Scores]
+    combined: Combined | None
+    lines: Sequence[Line]
+    config: dict
+
+
+def render_report(findings: Findings, config: MiasConfig) -> str:
+    """Renders the report as one self-contained HTML page."""
+    sections = [
+        Section("Answer", answer(findings.classified, findings.scores, findings.combined)),
+        _detection(findings),
+        _froc(findings.scores),
+        _combination(findings.combined),
+        _classification(findings.classified, config),
+        *_confusions(findings.classified, config),
+        _pictures(findings.detected),
+        _methods(findings, config),
+    ]
+    phantom = findings.films.is_phantom
+    return render_page(
+        title=("PHANTOM: " if phantom else "") + "Lesions on mini-MIAS",
+        subtitle="Classification and SSD detection, after the poster of Jin and Zheng",
+        sections=[section for section in sections if section],
+        warnings=[
+            "Research only; not a medical device.",
+            "Believe the rows “by woman”. In the poster's kind of split, turned copies of one film "
+            "lie on both sides, so that the networks are tested on films they know.",
+        ],
+        details={
+            "Configuration": json.dumps(findings.config["configuration"], indent=2),
+            "Environment": json.dumps(findings.config["environment"], indent=2),
+        },
+    )
+
+
+def _text(estimate: Estimate) -> str:
+    return str(estimate) if np.isfinite(estimate.value) else "–"
+
+
+def _detection(findings: Findings) -> Section | None:
+    if not findings.detected:
+        return None
+    rows = [_detection_row(score) for score in findings.scores]
+    for name, values in poster_numbers.AVERAGE_PRECISION.items():
+        label = {"test": "the poster itself, test", "all": "the poster itself, all sets"}[name]
+        classes = [f"{values[key]:.3f}" for key in ("benign", "malignant", "mAP")]
+        rows.append([label, "–", "–", "–", "–", *classes])
+    header = ["Images", "Images / lesions", "AP lesion", "Sensitivity at 1 FP/image, centre"]
+    header += ["the same, IoU 0.5", "AP benign", "AP malignant", "mAP"]
+    return Section(
+        "Detection",
+        [
+            "The same detector, trained alike, on two splits. First whether it finds lesions at "
+            "all, whatever their class; then the average precision of each class, as the poster "
+            "has it, at IoU 0.5.",
+            poster_numbers.SLIP,
+        ],
+        [Table(header, rows, INTERVALS)],
+    )
+
+
+def _detection_row(score: Scores) -> list[str]:
+    return [
+        score.name,
+        f"{score.num_images} / {score.num_lesions}",
+        _text(score.lesion.per_class["lesion"]),
+        _text(score.froc_centre.sensitivities[1]),
+        _text(score.froc_iou.sensitivities[1]),
+        *(_text(score.per_class.per_class[name]) for name in ("benign", "malignant")),
+        _text(score.per_class.mean),
+    ]
+
+
+def _froc(scores: Sequence[Scores]) -> Section | None:
+    if not scores:
+        return None
+    rows = [
+        [
+            score.name,
+            name,
+            *(_text(froc.sensitivities[rate]) for rate in RATES),
+            _text(froc.mean_sensitivity),
+        ]
+        for score in scores
+        for name, froc in (("centre", score.froc_centre), ("IoU 0.5", score.froc_iou))
+    ]
+    header = ["Images", "Hit", *(f"{rate:g} FP/image" for rate in RATES), "mean"]
+    curves = {
+        score.name: (score.froc_centre.curve_rates, score.froc_centre.curve_sensitivities)
+        for score in scores
+    }
+    return Section(
+        "FROC",
+        [
+            "Share of lesions found against false positives an image, all images counted, normal "
+            "films too where there are any. A hit is a detection whose middle lies in the "
+            "lesion's box, or one that overlaps it by IoU 0.5."
+        ],
+        [
+            Table(header, rows, INTERVALS),
+            Figure(
+                figures.froc_figure(curves, max_rate=RATES[-1]),
+                "Sensitivity against false positives an image (hit: centre).",
+                "FROC curves",
+            ),
+        ],
+    )
+
+
+def _combination(combined: Combined | None) -> Section | None:
+    if combined is None:
+        return None
+    rows = [_detection_row(score) for score in (combined.before, combined.after)]
+    header = ["", "Images / lesions", "AP lesion", "Sensitivity at 1 FP/image, centre"]
+    header += ["the same, IoU 0.5", "AP benign", "AP malignant", "mAP"]
+    times = [
+        ["detector, a film", f"{combined.detector_ms:.0f} ms"],
+        ["classifier on the detector's proposals, a film", f"{combined.classifier_ms:.0f} ms"],
+        [
+            f"classifier alone, sliding over {combined.sliding_places} places of a film",
+            f"{combined.sliding_ms:.0f} ms",
+        ],
+    ]
+    weights = ", ".join(f"{weight:g}" for weight in combined.fold_weights)
+    return Section(
+        "Detector and classifier together",
+        [
+            "The poster's future work. The detector's surest proposals are scored again by the "
+            "patch classifier of the same fold. How much the classifier counts is chosen on each "
+            f"fold's validation films: {weights}. Both rows are class-agnostic proposals with "
+            "each class's probability, so that the first differs a little from the table above."
+        ],
+        [Table(header, rows, INTERVALS), Table(["Time", "on this machine"], times)],
+    )
+
+
+def _classification(classified: Sequence[ClassifyResult], config: MiasConfig) -> Section | None:
+    if not classified:
+        return None
+    rows = []
+    for result in classified:
+        pooled = pooled_scores(result, config)
+        rows.append(
+            [
+                result.variant,
+                SPLIT_NAMES[result.split],
+                str(sum(len(fold.labels) for fold in result.folds)),
+                _text(lesion_auroc(result)),
+                _text(malignant_auroc(result)),
+                _text(pooled.macro_auroc),
+                _text(pooled.balanced_accuracy),
+                f"{result.seconds:.0f} s",
+            ]
+        )
+    header = ["Patches", "Split", "Tested", "AUROC lesion / normal", "AUROC malignant / benign"]
+    header += ["AUROC, mean of three", "Balanced accuracy", "Training"]
+    return Section(
+        "Classification of patches",
+        [
+            f"A network of four convolutions, two of them depthwise-separable, with "
+            f"{classified[0].num_parameters:,} parameters. “centred” patches lie round a lesion, "
+            "and at the same place, with as much tissue, in normal films. “sliding” ones come "
+            "from a window moved over the film: “edges” keeps those at the breast's edge, “inner” "
+            "does not; “break” lets a window cut a lesion, “whole” does not. Normal tissue is "
+            "easier to tell from lesions in sliding windows, since its place and its background "
+            "give it away.",
+            "The poster gives no number for its classifier.",
+        ],
+        [Table(header, rows, INTERVALS)],
+    )
+
+
+def _confusions(classified: Sequence[ClassifyResult], config: MiasConfig) -> list[Section]:
+    first = [result for result in classified if result.variant == classified[0].variant]
+    sections = []
+    for result in first:
+        scores = pooled_scores(result, config)
+        confusion = [
+            [f"true {name}", *map(str, row)]
+            for name, row in zip(CLASSES, scores.confusion.tolist(), strict=True)
+        ]
+        each = [
+            [
+                name,
+                _text(scores.precision[name]),
+                _text(scores.recall[name]),
+                _text(scores.auroc[name]),
+            ]
+            for name in CLASSES
+        ]
+        sections.append(
+            Section(
+                f"Three classes: {result.variant}, {SPLIT_NAMES[result.split]}",
+                [],
+                [
+                    Table(["", *(f"said {name}" for name in CLASSES)], confusion, "Test patches."),
+                    Table(["Class", "Precision", "Recall", "AUROC against the rest"], each),
+                ],
+            )
+        )
+    return sections
+
+
+def _pictures(detected: Sequence[DetectedFold]) -> Section | None:
+    folds = [fold for fold in detected if fold.split == "woman"]
+    if not folds:
+        return None
+    captions = {
+        "found": "Lesions found",
+        "missed": "Lesions missed",
+        "normal": "Normal films with the surest false alarms",
+    }
+    parts = [
+        Figure(
+            data_uri(np.concatenate([_square(picture.pixels) for picture in pictures], axis=1)),
+            f"{captions[name]}: {', '.join(picture.name for picture in pictures)}.",
+            captions[name],
+        )
+        for name, pictures in choose_pictures(folds).items()
+        if pictures
+    ]
+    return Section(
+        "Hits and misses",
+        [
+            "Test films, split by woman, with the three surest detections and their scores: solid "
+            "boxes have their middle in a lesion, dashed ones have not. Ellipses are the "
+            "database's circles. The films are the first of their kind, not the best."
+        ],
+        parts,
+    )
+
+
+def _square(pixels: np.ndarray, side: int = 360) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _methods(findings: Findings, config: MiasConfig) -> Section:
+    films, detect = findings.films, config.detect
+    lesions = sum(len(film.lesions) for film in films.films)
+    training = detect.training
+    facts = [
+        ["Films", f"{len(films.films)} of {len(set(films.patients))} women, {lesions} lesions"],
+        ["Folds by woman", f"{config.num_folds}, parts 7:1:2, no woman in two parts"],
+        ["Poster's kind of split", "films with lesions, turned and flipped into eight copies, "
+         "copies divided 7:1:2 at random"],
+        ["Detector", f"{detect.variant} on {detect.backbone}, input "
+         f"{detect.shape[0]}×{detect.shape[1]}, weights before training: "
+         f"{detect.weights if detect.backbone == 'vgg16' else 'random'}"],
+        ["Training of the detector", f"{training.epochs} epochs by woman, {detect.poster_epochs} "
+         f"on the poster's split, {training.optimizer}, learning rate {training.learning_rate:g}, "
+         f"batches of {training.batch_size}"],
+        ["Seed", str(config.seed)],
+    ]  # fmt: skip
+    for fold in findings.detected:
+        seconds = fold.facts.get("seconds")
+        if seconds:
+            facts.append([f"Trained {fold.cell.name}", f"{seconds / 60:.1f} minutes"])
+    return Section(
+        "How it was done",
+        [
+            "Films whose findings have no circle (mdb059, mdb216, mdb233, mdb245) are left out of "
+            "detection: they are neither with a known place nor without a lesion."
+        ],
+        [Table(["", ""], facts)],
+    )
