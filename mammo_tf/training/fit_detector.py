@@ -43,17 +43,17 @@ class DetectorTrainingConfig:
         UserError: If a value is out of its range.
     """
 
-    epochs: int = 60
-    batch_size: int = 16
+    epochs: int = 70
+    batch_size: int = 8
     optimizer: str = "adamw"
     learning_rate: float = 2e-3
     warmup_epochs: float = 2.0
     weight_decay: float = 5e-4
     clip_norm: float = 10.0
-    ema_momentum: float | None = 0.99
+    ema_momentum: float | None = 0.995
     lesion_copies: int = 1
     normals_per_lesion: float = 1.0
-    mosaic_share: float = 0.7
+    mosaic_share: float = 0.8
     negative_ratio: float = 3.0
     min_negatives: int = 3
     box_weight: float = 1.0

@@ -249,6 +249,7 @@ def _groups(films, folds, config, run_dir, seed, variant, reused) -> list[_Group
             reused=reused,
         )
         for split in config.splits
+        if split == "woman" or variant in config.poster_variants
     ]
 
 

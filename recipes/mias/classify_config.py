@@ -62,6 +62,7 @@ class ClassifyConfig:
         variants: Names from `CUTS`: "centred128", "centred256", and "sliding" with 128 or 256,
             "_edges" or "_inner" (edges kept or not), "_break" or "_whole" (lesions broken or not).
         splits: "woman" (to be believed) and "poster" (copies divided at random: a leak).
+        poster_variants: Those of `variants` that the poster's split is shown on.
         poster_repeats: Random divisions of the poster's kind; not stated in the poster.
         input_size: Side of the network's input; not stated in the poster.
         stride_share: Step of sliding windows against their side; "more" or "fewer subpictures" in
@@ -88,6 +89,7 @@ class ClassifyConfig:
         "sliding128_inner_whole",
     )
     splits: tuple[str, ...] = SPLITS
+    poster_variants: tuple[str, ...] = ("centred128", "centred256")
     poster_repeats: int = 1
     input_size: int = 64
     stride_share: float = 0.25
@@ -124,6 +126,10 @@ class ClassifyConfig:
     def __post_init__(self):
         _check_names("variants", self.variants, tuple(CUTS))
         _check_names("splits", self.splits, SPLITS)
+        if not set(self.poster_variants) <= set(CUTS):
+            raise UserError(
+                f"`poster_variants` must be of {', '.join(CUTS)}. Received: {self.poster_variants}."
+            )
         _check_range("poster_repeats", self.poster_repeats, 1, 100)
         _check_range("input_size", self.input_size, 16, 128)
         _check_range("stride_share", self.stride_share, 0.01, 1)

@@ -79,6 +79,9 @@ def mias(
     folder; the detectors' weights in cells/, for `mammo-tf predict`. A run that was stopped goes
     on where it was when the same command is given again.
     """
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()  # the settings know the networks, which bring it in
     from mammo_tf.recipes.mias.settings import choose_config
 
     config = choose_config(
@@ -91,9 +94,6 @@ def mias(
 
         click.echo(json.dumps(to_plain(config), indent=2))
         return
-    from mammo_tf.quiet import import_tensorflow
-
-    import_tensorflow()
     from mammo_tf.recipes.mias.run import run
 
     run(

@@ -181,6 +181,7 @@ def _train(
         augment=training.augment,
         lesion_copies=training.lesion_copies,
         normals_per_lesion=training.normals_per_lesion,
+        mosaic_epochs=round(training.mosaic_share * training.epochs),
     )
     with CellLog(log_dir) as log:
 
@@ -192,7 +193,8 @@ def _train(
         feed = make_detection_feed(batches)
         history = fit_detector(model, feed, training, seed=cell_seed, on_epoch=note)
     seconds = time.monotonic() - started
-    found, seconds_an_image = _look(job, Detector(model, job.examples.class_names))
+    detector = Detector(model, job.examples.class_names, config.num_views)
+    found, seconds_an_image = _look(job, detector)
     facts = {
         "seconds": round(seconds, 1),
         "images_an_epoch": batches.num_images,
@@ -201,7 +203,7 @@ def _train(
     }
     store.save(job.cell, model, history, best_epoch=training.epochs, **facts)
     folder = store.folder / job.cell.name
-    describe_detector(model, job.examples.class_names, folder)
+    describe_detector(detector, folder)
     write_json(folder / FOUND, {"facts": facts, "found": found})
 
 
@@ -259,8 +261,8 @@ def _read(job: Job, config: DetectConfig, store: CellStore) -> DetectedFold:
     except (OSError, ValueError, KeyError, TypeError):
         model = build_model(replace(config, weights="none"), job.examples.class_names)
         store.load_weights(job.cell, model)
-        detector = Detector(model, job.examples.class_names)
-        describe_detector(model, job.examples.class_names, folder)
+        detector = Detector(model, job.examples.class_names, config.num_views)
+        describe_detector(detector, folder)
         plain, seconds = _look(job, detector)
         facts = {"seconds_an_image": seconds, "parameters": model.count_params()}
         write_json(folder / FOUND, {"facts": facts, "found": plain})

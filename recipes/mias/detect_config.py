@@ -22,9 +22,10 @@ class DetectConfig:
             which must be asked for.
         splits: "woman" (five folds, no woman in two parts: the one to believe), "poster" (turned
             copies of abnormal films divided at random: leaks, shown for comparison), or both.
-        poster_epochs: Epochs on the poster's split, which has about eight times as many images
-            an epoch.
+        poster_epochs: Epochs on the poster's split, which has four times as many images an epoch:
+            about as many steps in all.
         poster_repeats: Random divisions of the poster's kind.
+        num_views: Views of a test film whose outputs are averaged, 1 to 8; see `Detector`.
         training: How SSD is trained.
 
     Raises:
@@ -37,8 +38,9 @@ class DetectConfig:
     dropout: float = 0.0
     weights: str = "imagenet"
     splits: tuple[str, ...] = SPLITS
-    poster_epochs: int = 30
+    poster_epochs: int = 20
     poster_repeats: int = 1
+    num_views: int = 8
     training: DetectorTrainingConfig = field(default_factory=DetectorTrainingConfig)
 
     def __post_init__(self):
@@ -54,6 +56,8 @@ class DetectConfig:
             raise UserError(f"`image_size` must be from 96 to 1024. Received: {self.image_size}.")
         if not 0 <= self.dropout < 1:
             raise UserError(f"`dropout` must be from 0 to below 1. Received: {self.dropout}.")
+        if not 1 <= self.num_views <= 8:
+            raise UserError(f"`num_views` must be from 1 to 8. Received: {self.num_views}.")
         if self.poster_epochs < 1 or not 1 <= self.poster_repeats <= 100:
             raise UserError(
                 "`poster_epochs` must be at least 1 and `poster_repeats` from 1 to 100. "

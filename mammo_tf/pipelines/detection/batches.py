@@ -98,7 +98,7 @@ class DetectionBatches(keras.utils.PyDataset):
         shown = round(normals_per_lesion * len(self.lesions) * lesion_copies)
         self.num_normals = shown if len(self.normals) else 0
         self.mosaic_epochs = mosaic_epochs
-        self.epoch = 0
+        self.epoch = -1  # Keras calls `on_epoch_end` once before the first epoch too
 
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
@@ -111,7 +111,7 @@ class DetectionBatches(keras.utils.PyDataset):
         return len(self.lesions) * self.lesion_copies + self.num_normals
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.batch(self.epoch, index)
+        return self.batch(max(self.epoch, 0), index)
 
     def on_epoch_end(self) -> None:
         """Goes on to the next epoch; Keras calls it."""

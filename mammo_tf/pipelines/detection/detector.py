@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import write_json
 from mammo_tf.models.ssd import SSD, Detections, find_detections
+from mammo_tf.models.ssd.views import VIEWS, View, change_images, restore_outputs
 from mammo_tf.pipelines.detection.augment import WHOLE, cut_window
 from mammo_tf.pipelines.detection.batches import to_network
 
 DESCRIPTION = "detector.json"
 FORMAT = 1
+WEIGHTS_SUFFIX = ".weights.h5"
 MAX_WEIGHTS_BYTES = 2 << 30
+_MAX_DESCRIPTION_BYTES = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,16 +30,19 @@ class Detector:
     Attributes:
         model: The network.
         class_names: Name of class 1, 2, ….
+        num_views: Views of an image whose outputs are averaged, 1 to 8: itself, mirrored, turned.
     """
 
     model: SSD
     class_names: tuple[str, ...]
+    num_views: int = 8
 
     def outputs(self, images: Sequence[np.ndarray], *, batch_size: int = 8) -> np.ndarray:
-        """Runs the network on whole images.
+        """Runs the network on whole images and averages over views.
 
         Args:
-            images: (height, width) uint8 or uint16 each, of any size; see `squeeze`.
+            images: (height, width) uint8 or uint16 each, of any size; each is squeezed to
+                the network's shape.
             batch_size: Images at a time.
 
         Returns:
@@ -46,8 +53,17 @@ class Detector:
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
             batch = np.stack([to_network(cut_window(to_8_bit(i), WHOLE, shape)) for i in part])
-            found.append(self.model.predict_on_batch(batch))
+            found.append(np.mean([self._view(batch, view) for view in self._views()], axis=0))
         return np.concatenate(found)
+
+    def _views(self) -> tuple[View, ...]:
+        height, width, _ = self.model.image_shape
+        return VIEWS[: self.num_views if height == width else min(self.num_views, 4)]
+
+    def _view(self, batch: np.ndarray, view: View) -> np.ndarray:
+        outputs = self.model.predict_on_batch(change_images(batch, view))
+        outputs = keras.ops.convert_to_numpy(outputs)
+        return restore_outputs(outputs, self.model.layout, view)
 
     def detect(
         self,
@@ -88,13 +104,39 @@ def to_8_bit(image: np.ndarray) -> np.ndarray:
     return np.rint((values - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
 
 
-def describe_detector(model: SSD, class_names: Sequence[str], folder: str | os.PathLike) -> None:
+def describe_detector(detector: Detector, folder: str | os.PathLike) -> None:
     """Writes detector.json: what `load_detector` must know besides the weights."""
-    config = {k: v for k, v in model.get_config().items() if k not in ("name", "trainable")}
-    write_json(
-        Path(folder) / DESCRIPTION,
-        {"format": FORMAT, "model": "ssd", "class_names": list(class_names), **config},
-    )
+    config = detector.model.get_config()
+    config = {key: value for key, value in config.items() if key not in ("name", "trainable")}
+    known = {"class_names": list(detector.class_names), "num_views": detector.num_views}
+    write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, "model": "ssd", **known, **config})
+
+
+def find_weights(weights: str | os.PathLike) -> Path:
+    """Finds the weights file of a detector.
+
+    Args:
+        weights: A `.weights.h5` file, or the folder that holds a `model.weights.h5`.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        UserError: If there is no such file.
+        DataError: If it is larger than any detector's.
+    """
+    path = Path(weights)
+    if path.is_dir():
+        path = path / f"model{WEIGHTS_SUFFIX}"
+    # Keras tells the format from the name; the older ones are not for us.
+    if not path.name.endswith(WEIGHTS_SUFFIX) or not path.is_file():
+        raise UserError(
+            f"WEIGHTS must be a {WEIGHTS_SUFFIX} file of a trained detector, or its folder. "
+            f"None is at {path}."
+        )
+    if path.stat().st_size > MAX_WEIGHTS_BYTES:
+        raise DataError(f"{path} is larger than {MAX_WEIGHTS_BYTES} bytes; that is no detector.")
+    return path
 
 
 def load_detector(weights: str | os.PathLike) -> Detector:
@@ -113,23 +155,15 @@ def load_detector(weights: str | os.PathLike) -> Detector:
         UserError: If a file is missing.
         DataError: If a file is damaged or the two do not belong together.
     """
-    path = Path(weights)
-    if path.is_dir():
-        path = path / "model.weights.h5"
-    if not path.is_file():
-        raise UserError(
-            f"WEIGHTS must be a .weights.h5 file of a trained detector. None is at {path}."
-        )
-    if path.stat().st_size > MAX_WEIGHTS_BYTES:
-        raise DataError(f"{path} is larger than {MAX_WEIGHTS_BYTES} bytes; that is no detector.")
+    path = find_weights(weights)
     description = _read_description(path.parent / DESCRIPTION)
-    model = SSD(
-        num_classes=len(description["class_names"]),
-        variant=description["variant"],
-        backbone=description["backbone"],
-        image_shape=tuple(description["image_shape"]),
-        dropout=description["dropout"],
-    )
+    names, num_views = description.pop("class_names"), description.pop("num_views")
+    try:
+        model = SSD(num_classes=len(names), **description)
+    except ValueError as error:  # a UserError of ours, or Keras' own
+        raise DataError(
+            f"{path.parent / DESCRIPTION} describes no network that can be built: {error}"
+        ) from error
     try:
         model.load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds on damaged files
@@ -138,27 +172,37 @@ def load_detector(weights: str | os.PathLike) -> Detector:
             f"{path} does not hold the weights that {DESCRIPTION} beside it describes, or is "
             f"damaged: {reason}"
         ) from error
-    return Detector(model, tuple(description["class_names"]))
+    return Detector(model, names, num_views)
 
 
 def _read_description(path: Path) -> dict:
+    """The arguments of `SSD`, checked, and the names of the classes."""
     if not path.is_file():
         raise UserError(f"{DESCRIPTION} must lie beside the weights. None is at {path}.")
     try:
-        found = json.loads(path.read_bytes()[:100_000])
-        shape = [int(side) for side in found["image_shape"]]
-        names = [str(name) for name in found["class_names"]]
-        checked = {
-            "class_names": names,
-            "variant": str(found["variant"]),
-            "backbone": str(found["backbone"]),
-            "image_shape": shape,
-            "dropout": float(found["dropout"]),
-        }
+        with path.open("rb") as file:
+            found = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
+        shape = tuple(int(side) for side in found["image_shape"])
+        names = tuple(str(name) for name in found["class_names"])
+        dropout, num_views = float(found["dropout"]), int(found["num_views"])
         if found["format"] != FORMAT or found["model"] != "ssd":
-            raise ValueError(f"format {found['format']} of model {found['model']}")
+            raise ValueError(f"only format {FORMAT} of model ssd is known")
         if not 1 <= len(names) <= 100 or len(shape) != 3 or max(shape) > 2048:
             raise ValueError("more classes or pixels than a detector has")
-    except (ValueError, KeyError, TypeError) as error:
+        # They go to the terminal and name entries of a result.
+        if not all(name.isprintable() and 0 < len(name) <= 64 for name in names):
+            raise ValueError("a class's name must be short and printable")
+        if len({*names, "background"}) != len(names) + 1:
+            raise ValueError("classes must have different names, none of them background")
+        if not 0 <= dropout < 1 or not 1 <= num_views <= len(VIEWS):
+            raise ValueError("dropout must be from 0 to below 1, num_views from 1 to 8")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path} is no description of a detector: {error}.") from error
-    return checked
+    return {
+        "class_names": names,
+        "num_views": num_views,
+        "variant": str(found["variant"]),
+        "backbone": str(found["backbone"]),
+        "image_shape": shape,
+        "dropout": dropout,
+    }

@@ -41,7 +41,8 @@ def make_mosaic(
         shape: (height, width) of the result.
         tiles: Tiles along each side; a tile shows 1 / tiles of a film's side, at the size that it
             has in the whole film.
-        lesion_share: Share of tiles that show a lesion.
+        lesion_share: Share of tiles laid round a lesion. The others show tissue of an image
+            without a lesion, or of any where there is none without.
         scale_range: (lowest, highest) magnification of a tile.
 
     Returns:
@@ -50,18 +51,18 @@ def make_mosaic(
     """
     lesions = np.flatnonzero(examples.has_lesion)
     normals = np.flatnonzero(~examples.has_lesion)
+    normals = normals if len(normals) else lesions
     rows = np.rint(np.linspace(0, shape[0], tiles + 1)).astype(int)
     columns = np.rint(np.linspace(0, shape[1], tiles + 1)).astype(int)
     result = np.zeros(shape, np.float32)
     boxes, labels = [np.zeros((0, 4))], [np.zeros(0, int)]
     for row, column in np.ndindex(tiles, tiles):
-        with_lesion = rng.random() < lesion_share or not len(normals)
+        with_lesion = rng.random() < lesion_share
         number = rng.choice(lesions if with_lesion else normals)
         cut = np.s_[rows[row] : rows[row + 1], columns[column] : columns[column + 1]]
         size = result[cut].shape
-        tile, found, kinds = _tile(
-            examples, number, config, rng, size, tiles=tiles, scale_range=scale_range
-        )
+        side = 1 / tiles / rng.uniform(*scale_range)
+        tile, found, kinds = _tile(examples, number, with_lesion, config, rng, size, side=side)
         result[cut] = tile
         offset = np.array([rows[row], columns[column]] * 2)
         boxes.append((found * [*size, *size] + offset) / [*shape, *shape])
@@ -69,11 +70,10 @@ def make_mosaic(
     return result, np.concatenate(boxes).astype(np.float32), np.concatenate(labels)
 
 
-def _tile(examples, number: int, config, rng, size, *, tiles: int, scale_range):
+def _tile(examples, number: int, with_lesion: bool, config, rng, size, *, side: float):
     """Cuts one window, turned and flipped, with the boxes whose middle it shows."""
     image, boxes = examples.images[number], np.asarray(examples.boxes[number], float)
-    side = 1 / tiles / rng.uniform(*scale_range)
-    middle = _middle(image, boxes, side, rng)
+    middle = _lesion(boxes, side, rng) if with_lesion else _tissue(image, rng)
     reach = side * _DIAGONAL / 2
     wide = (*(middle - reach), *(middle + reach))
     stored = tuple(max(8, round(reach * 2 * length)) for length in image.shape)
@@ -93,16 +93,18 @@ def _tile(examples, number: int, config, rng, size, *, tiles: int, scale_range):
     return tile, boxes, np.asarray(examples.labels[number])[kept[still]]
 
 
-def _middle(image: np.ndarray, boxes: np.ndarray, side: float, rng) -> np.ndarray:
-    """(y, x) of a window: a lesion within it, or a place in tissue."""
-    if len(boxes):
-        box = boxes[rng.integers(len(boxes))]
-        # A quarter of the side either way: the lesion's middle stays inside when turned.
-        return (box[:2] + box[2:]) / 2 + rng.uniform(-0.25, 0.25, 2) * side
+def _lesion(boxes: np.ndarray, side: float, rng) -> np.ndarray:
+    """(y, x) of a window round one of the lesions."""
+    box = boxes[rng.integers(len(boxes))]
+    # A quarter of the side either way: the lesion's middle stays inside when turned.
+    return (box[:2] + box[2:]) / 2 + rng.uniform(-0.25, 0.25, 2) * side
+
+
+def _tissue(image: np.ndarray, rng) -> np.ndarray:
+    """(y, x) of a window in tissue."""
     height, width = image.shape
-    place = rng.uniform(0, 1, 2)
     for _ in range(20):
+        place = rng.uniform(0, 1, 2)
         if image[int(place[0] * height), int(place[1] * width)] > TISSUE_LEVEL:
             break
-        place = rng.uniform(0, 1, 2)
     return place
