@@ -47,6 +47,7 @@ COMMANDS = {
     "data": ("mammo_tf.cli.data:data", "Build the TFDS data sets from raw files."),
     "doctor": ("mammo_tf.cli.doctor:doctor", "Check versions, OpenJPEG, GPUs and disk."),
     "phantom": ("mammo_tf.cli.phantom:phantom", "Synthetic mammograms to try everything on."),
+    "predict": ("mammo_tf.cli.predict:predict", "Find lesions in mammograms with a trained SSD."),
     "recipe": ("mammo_tf.cli.recipe:recipe", "Reproduce a paper."),
 }
 
