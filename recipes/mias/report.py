@@ -79,15 +79,13 @@ def _text(estimate: Estimate) -> str:
 
 
 def _detection(findings: Findings) -> Section | None:
-    if not findings.detected:
+    scores = _alone(findings)
+    if not scores:
         return None
-    rows = [_detection_row(score) for score in findings.scores]
+    rows = [_class_row(score) for score in scores]
     for name, values in poster_numbers.AVERAGE_PRECISION.items():
         label = {"test": "the poster itself, test", "all": "the poster itself, all sets"}[name]
-        classes = [f"{values[key]:.3f}" for key in ("benign", "malignant", "mAP")]
-        rows.append([label, "–", "–", "–", "–", *classes])
-    header = ["Images", "Images / lesions", "AP lesion", "Sensitivity at 1 FP/image, centre"]
-    header += ["the same, IoU 0.5", "AP benign", "AP malignant", "mAP"]
+        rows.append([label, *(f"{values[key]:.3f}" for key in ("benign", "malignant", "mAP"))])
     return Section(
         "Detection",
         [
@@ -96,20 +94,45 @@ def _detection(findings: Findings) -> Section | None:
             "has it, at IoU 0.5.",
             poster_numbers.SLIP,
         ],
-        [Table(header, rows, INTERVALS)],
+        [
+            Table(_LESION_HEADER, [_lesion_row(score) for score in scores], INTERVALS),
+            Table(_CLASS_HEADER, rows, "Average precision of each class. " + INTERVALS),
+        ],
     )
 
 
-def _detection_row(score: Scores) -> list[str]:
+_LESION_HEADER = (
+    "Whatever the class",
+    "Images",
+    "Lesions",
+    "AP, IoU 0.5",
+    "Found at 1 FP/image",
+    "the same, IoU 0.5",
+)
+_CLASS_HEADER = ("Each class", "AP benign", "AP malignant", "mAP")
+
+
+def _alone(findings: Findings) -> list[Scores]:
+    """The scores of the detector, without those of the combination."""
+    combined = findings.combined
+    others = [combined.before, combined.after] if combined else []
+    return [score for score in findings.scores if all(score is not other for other in others)]
+
+
+def _lesion_row(score: Scores) -> list[str]:
     return [
         score.name,
-        f"{score.num_images} / {score.num_lesions}",
+        str(score.num_images),
+        str(score.num_lesions),
         _text(score.lesion.per_class["lesion"]),
         _text(score.froc_centre.sensitivities[1]),
         _text(score.froc_iou.sensitivities[1]),
-        *(_text(score.per_class.per_class[name]) for name in ("benign", "malignant")),
-        _text(score.per_class.mean),
     ]
+
+
+def _class_row(score: Scores) -> list[str]:
+    classes = (_text(score.per_class.per_class[name]) for name in ("benign", "malignant"))
+    return [score.name, *classes, _text(score.per_class.mean)]
 
 
 def _froc(scores: Sequence[Scores]) -> Section | None:
@@ -125,7 +148,7 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
         for score in scores
         for name, froc in (("centre", score.froc_centre), ("IoU 0.5", score.froc_iou))
     ]
-    header = ["Images", "Hit", *(f"{rate:g} FP/image" for rate in RATES), "mean"]
+    header = ["False positives an image", "Hit", *(f"{rate:g}" for rate in RATES), "mean"]
     curves = {
         score.name: (score.froc_centre.curve_rates, score.froc_centre.curve_sensitivities)
         for score in scores
@@ -151,9 +174,7 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
 def _combination(combined: Combined | None) -> Section | None:
     if combined is None:
         return None
-    rows = [_detection_row(score) for score in (combined.before, combined.after)]
-    header = ["", "Images / lesions", "AP lesion", "Sensitivity at 1 FP/image, centre"]
-    header += ["the same, IoU 0.5", "AP benign", "AP malignant", "mAP"]
+    both = (combined.before, combined.after)
     times = [
         ["detector, a film", f"{combined.detector_ms:.0f} ms"],
         ["classifier on the detector's proposals, a film", f"{combined.classifier_ms:.0f} ms"],
@@ -171,7 +192,11 @@ def _combination(combined: Combined | None) -> Section | None:
             f"fold's validation films: {weights}. Both rows are class-agnostic proposals with "
             "each class's probability, so that the first differs a little from the table above."
         ],
-        [Table(header, rows, INTERVALS), Table(["Time", "on this machine"], times)],
+        [
+            Table(_LESION_HEADER, [_lesion_row(score) for score in both], INTERVALS),
+            Table(_CLASS_HEADER, [_class_row(score) for score in both]),
+            Table(["Time", "on this machine"], times),
+        ],
     )
 
 
@@ -193,8 +218,8 @@ def _classification(classified: Sequence[ClassifyResult], config: MiasConfig) ->
                 f"{result.seconds:.0f} s",
             ]
         )
-    header = ["Patches", "Split", "Tested", "AUROC lesion / normal", "AUROC malignant / benign"]
-    header += ["AUROC, mean of three", "Balanced accuracy", "Training"]
+    header = ["Patches", "Split", "Tested", "Lesion / normal", "Malignant / benign"]
+    header += ["Three classes", "Bal. accuracy", "Time"]
     return Section(
         "Classification of patches",
         [
@@ -207,7 +232,7 @@ def _classification(classified: Sequence[ClassifyResult], config: MiasConfig) ->
             "give it away.",
             "The poster gives no number for its classifier.",
         ],
-        [Table(header, rows, INTERVALS)],
+        [Table(header, rows, "AUROC, but for the balanced accuracy. " + INTERVALS)],
     )
 
 
@@ -253,7 +278,7 @@ def _pictures(detected: Sequence[DetectedFold]) -> Section | None:
     }
     parts = [
         Figure(
-            data_uri(np.concatenate([_square(picture.pixels) for picture in pictures], axis=1)),
+            data_uri(_sheet([picture.pixels for picture in pictures])),
             f"{captions[name]}: {', '.join(picture.name for picture in pictures)}.",
             captions[name],
         )
@@ -271,10 +296,15 @@ def _pictures(detected: Sequence[DetectedFold]) -> Section | None:
     )
 
 
-def _square(pixels: np.ndarray, side: int = 360) -> np.ndarray:
+def _sheet(pictures: Sequence[np.ndarray], side: int = 480) -> np.ndarray:
+    """Lays pictures out two in a row: (height, 2 · side, 3) uint8."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+    sheet = Image.new("RGB", (2 * side, -(-len(pictures) // 2) * side))
+    for number, pixels in enumerate(pictures):
+        small = Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS)
+        sheet.paste(small, (number % 2 * side, number // 2 * side))
+    return np.asarray(sheet)
 
 
 def _methods(findings: Findings, config: MiasConfig) -> Section:

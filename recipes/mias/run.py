@@ -190,9 +190,12 @@ def _print(lines: Sequence[Line], results: Results, folder, report: Path, as_jso
         summary = [line.plain() for line in lines]
         click.echo(json.dumps({"report": str(report), "weights": weights, "summary": summary}))
         return
-    width = max((len(f"{line.what}, {line.set}") for line in lines), default=0)
-    for line in lines:
-        click.echo(f"{line.what + ', ' + line.set:<{width}}  {line.measure:<34} {line.estimate}")
+    shown = [line for line in lines if not line.is_detail]
+    width = max((len(f"{line.what}, {line.set}") for line in shown), default=0)
+    for line in shown:
+        name = f"{line.what}, {line.set}"
+        click.echo(f"{name:<{width}}  {line.measure:<36} {line.estimate}")
+    click.echo(f"All numbers: {folder / 'summary.csv'}")
     if weights:
         click.echo(f"Detector for `mammo-tf predict --model ssd`: {weights[0]}")
     click.echo(f"Report: {report}")

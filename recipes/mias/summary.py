@@ -29,12 +29,14 @@ class Line:
         set: Which images.
         measure: Name of the measure.
         estimate: The number.
+        is_detail: True for what the command does not print.
     """
 
     what: str
     set: str
     measure: str
     estimate: Estimate
+    is_detail: bool = False
 
     def plain(self) -> dict:
         """As JSON holds it; a number that there is not is None."""
@@ -57,8 +59,8 @@ def summarise(
         lines += [
             Line(what, where, "AUROC lesion / normal", lesion_auroc(result)),
             Line(what, where, "AUROC malignant / benign", malignant_auroc(result)),
-            Line(what, where, "AUROC mean of three classes", pooled.macro_auroc),
-            Line(what, where, "balanced accuracy", pooled.balanced_accuracy),
+            Line(what, where, "AUROC mean of three classes", pooled.macro_auroc, True),
+            Line(what, where, "balanced accuracy", pooled.balanced_accuracy, True),
         ]
     for score in scores:
         lines += _detector_lines(score)
@@ -74,7 +76,11 @@ def _detector_lines(score: Scores) -> list[Line]:
         ]
     found += [(f"AP {name}", estimate) for name, estimate in score.per_class.per_class.items()]
     found.append(("mAP", score.per_class.mean))
-    return [Line("detection", score.name, measure, estimate) for measure, estimate in found]
+    shown = {"AP lesion, IoU 0.5", "sensitivity at 1 FP/image, centre", "mAP"}
+    return [
+        Line("detection", score.name, measure, estimate, measure not in shown)
+        for measure, estimate in found
+    ]
 
 
 def lesion_auroc(result: ClassifyResult) -> Estimate:
