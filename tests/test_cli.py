@@ -22,9 +22,11 @@ COMMANDS = [
     ["doctor"],
     ["phantom"],
     ["phantom", "ncc"],
+    ["predict"],
     ["recipe"],
     ["recipe", "list"],
     ["recipe", "compression"],
+    ["recipe", "mias"],
 ]
 
 

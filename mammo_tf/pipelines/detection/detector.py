@@ -13,7 +13,7 @@ from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import write_json
 from mammo_tf.models.ssd import SSD, Detections, find_detections
 from mammo_tf.models.ssd.views import VIEWS, View, change_images, restore_outputs
-from mammo_tf.pipelines.detection.augment import WHOLE, cut_window
+from mammo_tf.pipelines.detection.augment import cut_window
 from mammo_tf.pipelines.detection.batches import to_network
 
 DESCRIPTION = "detector.json"
@@ -41,8 +41,8 @@ class Detector:
         """Runs the network on whole images and averages over views.
 
         Args:
-            images: (height, width) uint8 or uint16 each, of any size; each is squeezed to
-                the network's shape.
+            images: (height, width) uint8 or uint16 each, of any size; each keeps its aspect and
+                is filled up with black at the right or the bottom, see `canvas`.
             batch_size: Images at a time.
 
         Returns:
@@ -52,7 +52,9 @@ class Detector:
         found = []
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
-            batch = np.stack([to_network(cut_window(to_8_bit(i), WHOLE, shape)) for i in part])
+            batch = np.stack(
+                [to_network(cut_window(to_8_bit(i), self.canvas(i), shape)) for i in part]
+            )
             found.append(np.mean([self._view(batch, view) for view in self._views()], axis=0))
         return np.concatenate(found)
 
@@ -85,7 +87,32 @@ class Detector:
             One `Detections` an image.
         """
         outputs = self.outputs(images, batch_size=batch_size)
-        return find_detections(self.model, outputs, by_class=by_class, **options)
+        found = find_detections(self.model, outputs, by_class=by_class, **options)
+        return [_off_canvas(d, self.canvas(i)) for d, i in zip(found, images, strict=True)]
+
+    def canvas(self, image: np.ndarray) -> tuple[float, float, float, float]:
+        """What the network sees of an image: (0, 0, bottom, right) relative to the image.
+
+        The smallest canvas with the network's aspect that holds the image; all of the network's
+        input for an image with that aspect, as the square films of mini-MIAS have.
+        """
+        height, width = image.shape
+        rows, columns = self.model.image_shape[:2]
+        scale = max(height / rows, width / columns)
+        return 0.0, 0.0, scale * rows / height, scale * columns / width
+
+
+def _off_canvas(found: Detections, canvas: tuple[float, float, float, float]) -> Detections:
+    """Expresses boxes relative to the image, and drops those in the black beside it."""
+    _, _, bottom, right = canvas
+    boxes = np.clip(found.boxes_yxyx * np.array([bottom, right] * 2, np.float32), 0, 1)
+    kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(axis=1)
+    return Detections(
+        boxes_yxyx=boxes[kept],
+        labels=found.labels[kept],
+        scores=found.scores[kept],
+        probabilities=found.probabilities[kept],
+    )
 
 
 def to_8_bit(image: np.ndarray) -> np.ndarray:
