@@ -13,11 +13,11 @@ from mammo_tf.config import to_plain
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.errors import UserError
 from mammo_tf.files import write_json, write_text
-from mammo_tf.pipelines.mias_films import Films, load_films
+from mammo_tf.pipelines.mias_films import SEVERITIES, Films, load_films
 from mammo_tf.recipes.mias.classify import ClassifyResult, classify
 from mammo_tf.recipes.mias.combine import Combined, combine
 from mammo_tf.recipes.mias.config import MiasConfig
-from mammo_tf.recipes.mias.detect import DetectedFold, detect, weights_path
+from mammo_tf.recipes.mias.detect import DetectedFold, build_model, detect, weights_path
 from mammo_tf.recipes.mias.detect_scores import Scores, images_of, score_detections
 from mammo_tf.recipes.mias.pictures import log_pictures
 from mammo_tf.recipes.mias.report import Findings, render_report
@@ -99,6 +99,8 @@ class Results:
 
 def _run_parts(config, parts, films: Films, folds, folder: Path) -> Results:
     classified, detected, combined, scores = (), (), None, []
+    if "detect" in parts and config.detect.backbone == "vgg16":
+        build_model(config.detect, SEVERITIES)  # weights that cannot be had are told of now
     if "classify" in parts:
         classified = classify(films, folds, config.classify, folder, config.seed)
     if "detect" in parts:
