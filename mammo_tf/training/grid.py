@@ -18,13 +18,9 @@ from mammo_tf.pipelines.feed import make_feed
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
 from mammo_tf.training.config import TrainingConfig
-from mammo_tf.training.fit import (
-    compile_classifier,
-    fit_classifier,
-    predict_scores,
-    seed_everything,
-)
+from mammo_tf.training.fit import fit_classifier, predict_scores
 from mammo_tf.training.folds import Fold
+from mammo_tf.training.reused_model import ReusedModel
 from mammo_tf.training.store import Cell, CellStore, derive_seed
 from mammo_tf.training.tensorboard_log import CellLog
 
@@ -64,7 +60,8 @@ def run_grid(
     _check(test_crs, folds)
     settings = _settings(task, folds, config, seed)
     store = CellStore(run_dir, settings)
-    grid = _Grid(task, folds, make_model, config, Path(run_dir), seed, store)
+    reused = ReusedModel(lambda: make_model((*task.input_shape, 1)), config)
+    grid = _Grid(task, folds, config, Path(run_dir), seed, store, reused)
     _train_missing(grid, test_crs)
     pairs = [(cell, test_cr) for cell, crs in test_crs.items() for test_cr in crs]
     with progress(pairs, description="Testing", unit="test") as bar:
@@ -73,17 +70,15 @@ def run_grid(
 
 @dataclass
 class _Grid:
-    """What all cells share: one model among it, since each new one would need new graphs."""
+    """What all cells share."""
 
     task: Task
     folds: Sequence[Fold]
-    make_model: Callable
     config: TrainingConfig
     run_dir: Path
     seed: int
     store: CellStore
-    model: keras.Model | None = None
-    holds: Cell | None = None  # whose weights the model has
+    reused: ReusedModel
 
     def train(self, cell: Cell, on_epoch: Callable[[], object]) -> int:
         """Trains a cell and keeps it. Returns the number of epochs it took."""
@@ -91,9 +86,8 @@ class _Grid:
         fold, seed = self.folds[cell.fold], derive_seed(self.seed, cell.name)
         log_dir = self.run_dir / "tensorboard" / cell.name
         shutil.rmtree(log_dir, ignore_errors=True)
-        self._start_anew(seed)
         result = fit_classifier(
-            self.model,
+            self.reused.start_anew(seed),
             self._feed(cell.train_crs, fold.train, seed=seed, augment=self.config.augment),
             self._feed(cell.train_crs, fold.validation),
             self.config,
@@ -105,14 +99,13 @@ class _Grid:
         )
         with CellLog(log_dir) as log:
             log.hparams(self._hparams(cell), name=cell.name)
-        self.store.save(
+        self.reused.save(
+            self.store,
             cell,
-            self.model,
             list(result.history),
             best_epoch=result.best_epoch,
             seconds=round(time.monotonic() - started, 1),
         )
-        self.holds = cell
         return len(result.history)
 
     def test(self, cell: Cell, test_cr: float) -> ScoredFold:
@@ -137,7 +130,7 @@ class _Grid:
                 shuffle=False,
             )
         scores = predict_scores(
-            self._model_of(cell),
+            self.reused.load(self.store, cell),
             self._feed([test_cr], test),
             views=views,
             num_views=self.config.num_test_views,
@@ -146,31 +139,6 @@ class _Grid:
         self.store.save_scores(cell, test_cr, scored)
         self._log_test(cell, test_cr, scored)
         return scored
-
-    def _start_anew(self, seed: int) -> None:
-        """Gives the model the weights and random states of one newly made with this seed."""
-        self.holds = None
-        keras.utils.clear_session()
-        seed_everything(seed, deterministic=self.config.deterministic)
-        fresh = self.make_model((*self.task.input_shape, 1))
-        if self.model is None:
-            self.model = fresh
-            compile_classifier(fresh, self.config)
-            return
-        for mine, new in zip(self._states(self.model), self._states(fresh), strict=True):
-            mine.assign(new)
-
-    @staticmethod
-    def _states(model: keras.Model) -> list:
-        """All variables of the layers: weights, running statistics, states of dropout."""
-        return [variable for layer in model.layers for variable in layer.variables]
-
-    def _model_of(self, cell: Cell) -> keras.Model:
-        if self.holds != cell:
-            self._start_anew(derive_seed(self.seed, cell.name))
-            self.store.load_weights(cell, self.model)
-            self.holds = cell
-        return self.model
 
     def _feed(self, cratios, indices, **options):
         return make_feed(
