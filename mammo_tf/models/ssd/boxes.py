@@ -116,8 +116,8 @@ def match_boxes(defaults: np.ndarray, truths: np.ndarray, *, iou: float = 0.5) -
     """Matches default boxes with true ones.
 
     First each true box gets the default box that overlaps it most, the best pair first and no
-    default box twice; then every other default box that overlaps some true box by at least `iou`
-    gets the one it overlaps most.
+    default box twice; one that overlaps none gets none. Then every other default box that
+    overlaps some true box by at least `iou` gets the one it overlaps most.
 
     Args:
         defaults: (n, 4) in the format "yxyx".
@@ -141,6 +141,8 @@ def match_boxes(defaults: np.ndarray, truths: np.ndarray, *, iou: float = 0.5) -
     free = overlaps.copy()
     for _ in range(min(len(truths), len(defaults))):
         default, truth = np.unravel_index(free.argmax(), free.shape)
+        if free[default, truth] <= 0:
+            break
         matches[default] = truth
         free[default, :] = -1
         free[:, truth] = -1

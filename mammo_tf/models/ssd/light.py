@@ -8,7 +8,7 @@ STACKWISE_NUM_FILTERS = (16, 32, 64, 128)
 def light_base(images, *, dropout: float = 0.0):
     """Nine 3×3 convolutions with batch normalisation, strides 2, 4, 8 and 16.
 
-    About 0.3 % of VGG-16's multiplications at 300×300, since what it has to tell apart is little
+    About 1.3 % of VGG-16's multiplications at 300×300, since what it has to tell apart is little
     and what it can learn from is less (119 lesions in mini-MIAS).
 
     Args:

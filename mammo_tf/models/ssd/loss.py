@@ -50,7 +50,7 @@ def hard_negatives(losses, positive, num_negatives):
     candidates = ops.where(positive, -1.0, ops.stop_gradient(losses))
     order = ops.argsort(-candidates, axis=-1)
     ranks = ops.argsort(order, axis=-1)
-    wanted = ops.expand_dims(num_negatives, -1)
+    wanted = ops.expand_dims(ops.cast(num_negatives, "int32"), -1)
     return ops.logical_and(ops.logical_not(positive), ops.cast(ranks, "int32") < wanted)
 
 
