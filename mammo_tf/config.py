@@ -5,6 +5,7 @@ import difflib
 import json
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
 from mammo_tf.errors import UserError
@@ -30,6 +31,18 @@ def apply_overrides(config: Any, assignments: tuple[str, ...]) -> Any:
             raise UserError(f"An override is KEY=VALUE. Received: {assignment!r}.")
         config = _replace(config, key.strip().split("."), text.strip(), key.strip())
     return config
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises UserError unless `low` <= `value` <= `high`; NaN is refused too."""
+    if not low <= value <= high:
+        raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """Raises UserError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise UserError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}.")
 
 
 def to_plain(config: Any) -> dict:

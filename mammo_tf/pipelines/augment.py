@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 
 NUM_DRAWS = 9
@@ -43,20 +44,17 @@ class AugmentConfig:
     fill_mode: str = "reflect"
 
     def __post_init__(self):
-        _check("rotation_degrees", self.rotation_degrees, 0, 180)
-        _check("shift_px", self.shift_px, 0, 10_000)
-        _check("brightness", self.brightness, 0, 10)
-        _check("contrast", self.contrast, 0, 0.99)
+        check_range("rotation_degrees", self.rotation_degrees, 0, 180)
+        check_range("shift_px", self.shift_px, 0, 10_000)
+        check_range("brightness", self.brightness, 0, 10)
+        check_range("contrast", self.contrast, 0, 0.99)
         low, high = self.scale_range
         if not 0.1 <= low <= high <= 10:
             raise UserError(
                 "`scale_range` must be (lowest, highest) between 0.1 and 10. "
                 f"Received: {self.scale_range}."
             )
-        if self.fill_mode not in FILL_MODES:
-            raise UserError(
-                f"`fill_mode` must be one of {', '.join(FILL_MODES)}. Received: {self.fill_mode!r}."
-            )
+        check_choice("fill_mode", self.fill_mode, FILL_MODES)
 
     @property
     def is_identity(self) -> bool:
@@ -153,8 +151,3 @@ def _cosine_and_sine(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and sine without the 1e-16 that would blur a quarter turn by interpolation."""
     radians = np.deg2rad(degrees)
     return np.round(np.cos(radians), 12), np.round(np.sin(radians), 12)
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")

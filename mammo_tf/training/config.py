@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.augment import AugmentConfig
 
@@ -73,40 +74,30 @@ class TrainingConfig:
     deterministic: bool = True
 
     def __post_init__(self):
-        _check_range("epochs", self.epochs, 1, 100_000)
-        _check_range("batch_size", self.batch_size, 2, 65_536)
-        _check_range("learning_rate", self.learning_rate, 1e-9, 10)
-        _check_range("warmup_epochs", self.warmup_epochs, 0, self.epochs)
-        _check_range("beta_1", self.beta_1, 0, 0.99999)
-        _check_range("beta_2", self.beta_2, 0, 0.9999999)
-        _check_range("epsilon", self.epsilon, 1e-12, 1)
-        _check_range("weight_decay", self.weight_decay, 0, 1)
-        _check_range("label_smoothing", self.label_smoothing, 0, 0.5)
-        _check_range("dropout", self.dropout, 0, 0.99)
-        _check_range("num_test_views", self.num_test_views, 0, 1000)
+        check_range("epochs", self.epochs, 1, 100_000)
+        check_range("batch_size", self.batch_size, 2, 65_536)
+        check_range("learning_rate", self.learning_rate, 1e-9, 10)
+        check_range("warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        check_range("beta_1", self.beta_1, 0, 0.99999)
+        check_range("beta_2", self.beta_2, 0, 0.9999999)
+        check_range("epsilon", self.epsilon, 1e-12, 1)
+        check_range("weight_decay", self.weight_decay, 0, 1)
+        check_range("label_smoothing", self.label_smoothing, 0, 0.5)
+        check_range("dropout", self.dropout, 0, 0.99)
+        check_range("num_test_views", self.num_test_views, 0, 1000)
         if self.patience is not None:
-            _check_range("patience", self.patience, 1, 100_000)
+            check_range("patience", self.patience, 1, 100_000)
         if self.ema_momentum is not None:
-            _check_range("ema_momentum", self.ema_momentum, 0, 0.99999)
+            check_range("ema_momentum", self.ema_momentum, 0, 0.99999)
         for name in ("stackwise_num_filters", "dense_units"):
             for value in getattr(self, name):
-                _check_range(name, value, 1, 8192)
-        _check_choice("class_weights", self.class_weights, ("balanced", "none"))
-        _check_choice("monitor", self.monitor, MONITORS)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_choice("head_pooling", self.head_pooling, HEAD_POOLINGS)
+                check_range(name, value, 1, 8192)
+        check_choice("class_weights", self.class_weights, ("balanced", "none"))
+        check_choice("monitor", self.monitor, MONITORS)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("head_pooling", self.head_pooling, HEAD_POOLINGS)
         if self.num_test_views and self.augment.is_identity:
             raise UserError(
                 "`num_test_views` needs an augmentation to make other views with. Received: "
                 f"num_test_views={self.num_test_views} and no augmentation; set `augment` or 0."
             )
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"`{name}` must be between {low:g} and {high:g}. Received: {value}.")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}.")

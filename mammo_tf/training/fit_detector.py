@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 from mammo_tf.models.ssd import SSD, MultiBoxLoss
 from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
@@ -78,17 +79,10 @@ class DetectorTrainingConfig:
             "label_smoothing": (0, 0.5),
         }
         for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(
-                    f"`{name}` must be between {low:g} and {high:g}. Received: {value}."
-                )
-        if self.ema_momentum is not None and not 0 <= self.ema_momentum < 1:
-            raise UserError(f"`ema_momentum` must be from 0 to below 1. Got: {self.ema_momentum}.")
-        if self.optimizer not in OPTIMIZERS:
-            raise UserError(
-                f"`optimizer` must be one of {', '.join(OPTIMIZERS)}. Received: {self.optimizer!r}."
-            )
+            check_range(name, getattr(self, name), low, high)
+        if self.ema_momentum is not None:
+            check_range("ema_momentum", self.ema_momentum, 0, 0.99999)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
 
 
 def compile_detector(model: SSD, config: DetectorTrainingConfig, steps_per_epoch: int) -> None:

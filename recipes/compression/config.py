@@ -11,6 +11,7 @@ Reproduced scores, hardware and times: docs/recipes/compression.md.
 import dataclasses
 from dataclasses import dataclass, field
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.augment import AugmentConfig
 from mammo_tf.training.config import TrainingConfig
@@ -71,29 +72,19 @@ class CompressionConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
-        _check_choice("dataset", self.dataset, tuple(DATASETS))
-        _check_choice("task", self.task, DATASETS[self.dataset])
-        _check_choice("model", self.model, ("cnn3",))
+        check_choice("dataset", self.dataset, tuple(DATASETS))
+        check_choice("task", self.task, DATASETS[self.dataset])
+        check_choice("model", self.model, ("cnn3",))
         if not self.cratios or list(self.cratios) != sorted(set(self.cratios)):
             raise UserError(f"`cratios` must be ascending and distinct. Received: {self.cratios}.")
         if self.cratios[0] < 1:
             raise UserError(f"A compression ratio is at least 1. Received: {self.cratios[0]:g}.")
-        _check_range("num_folds", self.num_folds, 2, 20)
-        _check_range("validation_fraction", self.validation_fraction, 0.01, 0.5)
-        _check_range("resize_fraction", self.resize_fraction, 0.01, 1)
-        _check_range("num_resamples", self.num_resamples, 100, 100_000)
-        _check_range("phantom.num_studies", self.phantom.num_studies, 10, 100_000)
-        _check_range("seed", self.seed, 0, 2**31 - 1)
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}.")
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")
+        check_range("num_folds", self.num_folds, 2, 20)
+        check_range("validation_fraction", self.validation_fraction, 0.01, 0.5)
+        check_range("resize_fraction", self.resize_fraction, 0.01, 1)
+        check_range("num_resamples", self.num_resamples, 100, 100_000)
+        check_range("phantom.num_studies", self.phantom.num_studies, 10, 100_000)
+        check_range("seed", self.seed, 0, 2**31 - 1)
 
 
 PAPER = CompressionConfig()

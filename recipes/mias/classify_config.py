@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import keras
 
+from mammo_tf.config import check_range
 from mammo_tf.errors import UserError
 from mammo_tf.models import DepthwiseCNN
 from mammo_tf.pipelines.augment import AugmentConfig
@@ -130,12 +131,12 @@ class ClassifyConfig:
             raise UserError(
                 f"`poster_variants` must be of {', '.join(CUTS)}. Received: {self.poster_variants}."
             )
-        _check_range("poster_repeats", self.poster_repeats, 1, 100)
-        _check_range("input_size", self.input_size, 16, 128)
-        _check_range("stride_share", self.stride_share, 0.01, 1)
-        _check_range("normals_per_film", self.normals_per_film, 1, 10_000)
-        _check_range("extra_normals", self.extra_normals, 0, 100)
-        _check_range("lesion_copies", self.lesion_copies, 0, 100)
+        check_range("poster_repeats", self.poster_repeats, 1, 100)
+        check_range("input_size", self.input_size, 16, 128)
+        check_range("stride_share", self.stride_share, 0.01, 1)
+        check_range("normals_per_film", self.normals_per_film, 1, 10_000)
+        check_range("extra_normals", self.extra_normals, 0, 100)
+        check_range("lesion_copies", self.lesion_copies, 0, 100)
 
 
 def make_classifier(config: ClassifyConfig) -> keras.Model:
@@ -177,8 +178,3 @@ def _check_names(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> 
         raise UserError(
             f"`{name}` must be different ones of {', '.join(known)}. Received: {values}."
         )
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")

@@ -8,6 +8,7 @@ all sets. Reproduced scores, hardware and times: docs/recipes/mias.md.
 
 from dataclasses import dataclass, field
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
 from mammo_tf.recipes.mias.detect_config import DetectConfig
@@ -65,13 +66,8 @@ class MiasConfig:
             "combine.proposals": (self.combine.proposals, 1, 200),
         }
         for name, (value, low, high) in ranges.items():
-            if not low <= value <= high:
-                raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")
-        if self.combine.variant not in CUTS:
-            raise UserError(
-                f"`combine.variant` must be one of {', '.join(CUTS)}. "
-                f"Received: {self.combine.variant!r}."
-            )
+            check_range(name, value, low, high)
+        check_choice("combine.variant", self.combine.variant, CUTS)
         if not self.combine.weights or not all(0 <= w <= 1 for w in self.combine.weights):
             raise UserError(
                 f"`combine.weights` must be from 0 to 1. Received: {self.combine.weights}."

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 from mammo_tf.models.ssd.model import BACKBONES, VARIANTS
+from mammo_tf.models.ssd.views import VIEWS
 from mammo_tf.training.fit_detector import DetectorTrainingConfig
 
 SPLITS = ("woman", "poster")
@@ -44,25 +46,16 @@ class DetectConfig:
     training: DetectorTrainingConfig = field(default_factory=DetectorTrainingConfig)
 
     def __post_init__(self):
-        for name, value, choices in (
-            ("variant", self.variant, tuple(VARIANTS)),
-            ("backbone", self.backbone, BACKBONES),
-        ):
-            if value not in choices:
-                raise UserError(f"`{name}` must be one of {', '.join(choices)}. Got: {value!r}.")
+        check_choice("variant", self.variant, tuple(VARIANTS))
+        check_choice("backbone", self.backbone, BACKBONES)
         if not self.splits or set(self.splits) - set(SPLITS):
             raise UserError(f"`splits` must be of {', '.join(SPLITS)}. Received: {self.splits}.")
-        if self.image_size is not None and not 96 <= self.image_size <= 1024:
-            raise UserError(f"`image_size` must be from 96 to 1024. Received: {self.image_size}.")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"`dropout` must be from 0 to below 1. Received: {self.dropout}.")
-        if not 1 <= self.num_views <= 8:
-            raise UserError(f"`num_views` must be from 1 to 8. Received: {self.num_views}.")
-        if self.poster_epochs < 1 or not 1 <= self.poster_repeats <= 100:
-            raise UserError(
-                "`poster_epochs` must be at least 1 and `poster_repeats` from 1 to 100. "
-                f"Received: {self.poster_epochs}, {self.poster_repeats}."
-            )
+        if self.image_size is not None:
+            check_range("image_size", self.image_size, 96, 1024)
+        check_range("dropout", self.dropout, 0, 0.99)
+        check_range("num_views", self.num_views, 1, len(VIEWS))
+        check_range("poster_epochs", self.poster_epochs, 1, 100_000)
+        check_range("poster_repeats", self.poster_repeats, 1, 100)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mammo_tf.errors import UserError
+from mammo_tf.config import check_range
 from mammo_tf.models.ssd.boxes import pairwise_iou
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -62,9 +62,7 @@ class DetectionAugmentConfig:
             "noise": (0, 100),
         }
         for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"`{name}` must be between {low} and {high}. Received: {value}.")
+            check_range(name, getattr(self, name), low, high)
 
 
 def augment(
@@ -91,6 +89,20 @@ def augment(
         still in it; boxes are clipped to it.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    image, boxes = flip_and_turn(image, boxes, config, rng)
+    window = draw_window(boxes, config, rng)
+    changed = cut_window(image, window, shape)
+    boxes, kept = boxes_in_window(boxes, window)
+    return change_greys(changed, config, rng), boxes, np.asarray(labels)[kept]
+
+
+def flip_and_turn(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    config: DetectionAugmentConfig,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mirrors and turns an image and its (k, 4) relative "yxyx" boxes at random."""
     if config.horizontal_flip and rng.random() < 0.5:
         image, boxes = flip_horizontally(image, boxes)
     if config.vertical_flip and rng.random() < 0.5:
@@ -98,10 +110,7 @@ def augment(
     if config.rotation_degrees:
         degrees = rng.uniform(-config.rotation_degrees, config.rotation_degrees)
         image, boxes = rotate(image, boxes, degrees)
-    window = draw_window(boxes, config, rng)
-    changed = cut_window(image, window, shape)
-    boxes, kept = boxes_in_window(boxes, window)
-    return change_greys(changed, config, rng), boxes, np.asarray(labels)[kept]
+    return image, boxes
 
 
 def flip_horizontally(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,7 @@ from mammo_tf.pipelines.detection.augment import (
     boxes_in_window,
     change_greys,
     cut_window,
-    flip_horizontally,
-    flip_vertically,
-    rotate,
+    flip_and_turn,
 )
 from mammo_tf.pipelines.detection.examples import DetectionExamples
 
@@ -79,13 +77,7 @@ def _tile(examples, number: int, with_lesion: bool, config, rng, size, *, side: 
     stored = tuple(max(8, round(reach * 2 * length)) for length in image.shape)
     patch = cut_window(image, wide, stored)
     boxes, kept = boxes_in_window(boxes, wide, clip=False)
-    if config.horizontal_flip and rng.random() < 0.5:
-        patch, boxes = flip_horizontally(patch, boxes)
-    if config.vertical_flip and rng.random() < 0.5:
-        patch, boxes = flip_vertically(patch, boxes)
-    if config.rotation_degrees:
-        degrees = rng.uniform(-config.rotation_degrees, config.rotation_degrees)
-        patch, boxes = rotate(patch, boxes, degrees)
+    patch, boxes = flip_and_turn(patch, boxes, config, rng)
     edge = (1 - 1 / _DIAGONAL) / 2
     inner = (edge, edge, 1 - edge, 1 - edge)
     boxes, still = boxes_in_window(boxes, inner)
