@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mammo_tf.evaluation import Estimate
 from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.combine import Combined
@@ -69,6 +71,8 @@ def _classification(classified: Sequence[ClassifyResult]) -> list[str]:
 
 
 def _chance(estimate: Estimate) -> str:
+    if not np.isfinite(estimate.low):
+        return ", on too few women to say whether that is better than chance"
     return ", which is no better than chance" if estimate.low <= 0.5 else ""
 
 

@@ -250,14 +250,9 @@ def _unplain(rows: list[list[float]], num_classes: int) -> Detections:
 def _read(job: Job, config: DetectConfig, store: CellStore) -> DetectedFold:
     """Reads what a finished detector found; where that is damaged, looks again."""
     folder = store.folder / job.cell.name
-    classes = len(job.examples.class_names)
-    names = [job.examples.image_ids[index] for index in job.scored]
     try:
         content = json.loads((folder / FOUND).read_bytes())
-        kept = [content["found"][mode] for mode in MODES]
-        if any(list(of_mode) != names for of_mode in kept):
-            raise ValueError("other images")
-        facts = content["facts"]
+        found, facts = _found_in(content["found"], job), content["facts"]
     except (OSError, ValueError, KeyError, TypeError):
         model = build_model(replace(config, weights="none"), job.examples.class_names)
         store.load_weights(job.cell, model)
@@ -266,15 +261,22 @@ def _read(job: Job, config: DetectConfig, store: CellStore) -> DetectedFold:
         plain, seconds = _look(job, detector)
         facts = {"seconds_an_image": seconds, "parameters": model.count_params()}
         write_json(folder / FOUND, {"facts": facts, "found": plain})
-        kept = [plain[mode] for mode in MODES]
-    found = {
+        found = _found_in(plain, job)
+    return DetectedFold(job.split, job.cell, job.examples, job.parts, found, facts)
+
+
+def _found_in(plain: dict, job: Job) -> dict[str, dict[int, Detections]]:
+    """Detections by mode and index from plain values; a ValueError if they are not the job's."""
+    names = [job.examples.image_ids[index] for index in job.scored]
+    if any(list(plain[mode]) != names for mode in MODES):
+        raise ValueError("other images")
+    return {
         mode: {
-            int(index): _unplain(of_mode[name], classes)
+            int(index): _unplain(plain[mode][name], len(job.examples.class_names))
             for index, name in zip(job.scored, names, strict=True)
         }
-        for mode, of_mode in zip(MODES, kept, strict=True)
+        for mode in MODES
     }
-    return DetectedFold(job.split, job.cell, job.examples, job.parts, found, facts)
 
 
 def weights_path(run_dir: Path, detected: DetectedFold) -> Path:

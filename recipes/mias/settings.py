@@ -3,6 +3,7 @@
 import dataclasses
 
 from mammo_tf.config import apply_overrides
+from mammo_tf.errors import UserError
 from mammo_tf.recipes.mias.config import MiasConfig
 
 
@@ -27,7 +28,7 @@ def choose_config(
         The configuration; its range checks have run.
 
     Raises:
-        UserError: For an unknown key or a value out of range.
+        UserError: For an unknown key, a value out of range, or weights that nothing would load.
     """
     config = MiasConfig()
     detect = {"backbone": backbone, "weights": weights}
@@ -37,4 +38,10 @@ def choose_config(
     config = dataclasses.replace(
         config, detect=dataclasses.replace(config.detect, **detect), **changes
     )
-    return apply_overrides(config, overrides)
+    config = apply_overrides(config, overrides)
+    if weights is not None and config.detect.backbone != "vgg16":
+        raise UserError(
+            "--weights needs --backbone vgg16; the light network starts from random weights. "
+            f"Received: {weights}."
+        )
+    return config

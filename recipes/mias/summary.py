@@ -94,13 +94,18 @@ def lesion_auroc(result: ClassifyResult) -> Estimate:
 
 
 def malignant_auroc(result: ClassifyResult) -> Estimate:
-    """AUROC of malignant against benign lesions, the mean over folds; no normal tissue."""
+    """AUROC of malignant against benign lesions, the mean over folds; no normal tissue.
+
+    With many folds a test part may lack one of the two; it is left out. NaN where all do.
+    """
     folds = []
     for fold in result.folds:
         lesion = fold.labels > 0
-        share = fold.probabilities[lesion, 2] / fold.probabilities[lesion, 1:].sum(axis=1)
-        folds.append(ScoredFold((fold.labels[lesion] == 2).astype(int), share, fold.groups[lesion]))
-    return mean_auroc(folds)
+        malignant = (fold.labels[lesion] == 2).astype(int)
+        if len(np.unique(malignant)) == 2:
+            share = fold.probabilities[lesion, 2] / fold.probabilities[lesion, 1:].sum(axis=1)
+            folds.append(ScoredFold(malignant, share, fold.groups[lesion]))
+    return mean_auroc(folds) if folds else Estimate(np.nan, np.nan, np.nan)
 
 
 def pooled_scores(result: ClassifyResult, config: MiasConfig) -> MulticlassScores:
