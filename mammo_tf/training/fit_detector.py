@@ -33,6 +33,7 @@ class DetectorTrainingConfig:
             poster.
         mosaic_share: Share of the epochs, the first ones, in which images are laid out of many
             windows (`make_mosaic`); from random weights nothing is learnt without.
+        ignore_iou: See `make_targets`; None as in SSD.
         negative_ratio: See `MultiBoxLoss`.
         min_negatives: See `MultiBoxLoss`.
         box_weight: See `MultiBoxLoss`.
@@ -55,6 +56,7 @@ class DetectorTrainingConfig:
     lesion_copies: int = 1
     normals_per_lesion: float = 1.0
     mosaic_share: float = 0.8
+    ignore_iou: float | None = 0.3
     negative_ratio: float = 3.0
     min_negatives: int = 3
     box_weight: float = 1.0
@@ -82,6 +84,8 @@ class DetectorTrainingConfig:
             check_range(name, getattr(self, name), low, high)
         if self.ema_momentum is not None:
             check_range("ema_momentum", self.ema_momentum, 0, 0.99999)
+        if self.ignore_iou is not None:
+            check_range("ignore_iou", self.ignore_iou, 0.01, 1)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
 
 

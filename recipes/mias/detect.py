@@ -181,6 +181,7 @@ def _train(
         augment=training.augment,
         lesion_copies=training.lesion_copies,
         normals_per_lesion=training.normals_per_lesion,
+        ignore_iou=training.ignore_iou,
         mosaic_epochs=round(training.mosaic_share * training.epochs),
     )
     with CellLog(log_dir) as log:

@@ -24,8 +24,7 @@ class DetectConfig:
             which must be asked for.
         splits: "woman" (five folds, no woman in two parts: the one to believe), "poster" (turned
             copies of abnormal films divided at random: leaks, shown for comparison), or both.
-        poster_epochs: Epochs on the poster's split, which has four times as many images an epoch:
-            about as many steps in all.
+        poster_epochs: Epochs on the poster's split, which has four times as many images an epoch.
         poster_repeats: Random divisions of the poster's kind.
         num_views: Views of a test film whose outputs are averaged, 1 to 8; see `Detector`.
         training: How SSD is trained.
@@ -40,7 +39,7 @@ class DetectConfig:
     dropout: float = 0.0
     weights: str = "imagenet"
     splits: tuple[str, ...] = SPLITS
-    poster_epochs: int = 20
+    poster_epochs: int = 30
     poster_repeats: int = 1
     num_views: int = 8
     training: DetectorTrainingConfig = field(default_factory=DetectorTrainingConfig)

@@ -150,7 +150,12 @@ def match_boxes(defaults: np.ndarray, truths: np.ndarray, *, iou: float = 0.5) -
 
 
 def make_targets(
-    defaults: np.ndarray, truths: np.ndarray, labels: np.ndarray, *, iou: float = 0.5
+    defaults: np.ndarray,
+    truths: np.ndarray,
+    labels: np.ndarray,
+    *,
+    iou: float = 0.5,
+    ignore_iou: float | None = None,
 ) -> np.ndarray:
     """Says for each default box what `MultiBoxLoss` wants to hear.
 
@@ -159,10 +164,14 @@ def make_targets(
         truths: (k, 4) likewise; k may be 0.
         labels: (k,) int class of each true box, from 1; 0 is the background.
         iou: See `match_boxes`.
+        ignore_iou: Unmatched default boxes that overlap a true box by at least this much are
+            neither lesion nor background; None, as in the paper, for none. The hardest negatives
+            are else the neighbours of true boxes, which no network can tell from them where the
+            true boxes are as rough as circles drawn by hand.
 
     Returns:
-        (n, 5) float32: the class, then the matched true box; for background 0 and the default
-        box itself, so that its offsets are 0.
+        (n, 5) float32: the class, then the matched true box; for background 0, for what is to be
+        left out −1, and the default box itself, so that its offsets are 0.
     """
     truths = np.asarray(truths, np.float32).reshape(-1, 4)
     labels = np.asarray(labels).reshape(-1)
@@ -173,7 +182,11 @@ def make_targets(
         )
     matches = match_boxes(defaults, truths, iou=iou)
     matched = matches >= 0
+    near = np.zeros(len(defaults), bool)
+    if ignore_iou is not None and len(truths):
+        near = pairwise_iou(defaults, truths).max(axis=1) >= ignore_iou
     targets = np.concatenate([np.zeros((len(defaults), 1)), defaults], 1).astype(np.float32)
+    targets[near, 0] = -1
     targets[matched, 0] = labels[matches[matched]]
     targets[matched, 1:] = truths[matches[matched]]
     return targets

@@ -33,12 +33,12 @@ def encode_boxes(defaults, boxes):
     )
 
 
-def hard_negatives(losses, positive, num_negatives):
+def hard_negatives(losses, left_out, num_negatives):
     """Marks the negatives with the highest loss.
 
     Args:
         losses: (batch, n) float, how wrong each default box's class is.
-        positive: (batch, n) bool.
+        left_out: (batch, n) bool, True for what is no negative.
         num_negatives: (batch,) int, how many to mark in each image.
 
     Returns:
@@ -47,11 +47,11 @@ def hard_negatives(losses, positive, num_negatives):
     Reference:
         Liu et al. 2016, section 2.2, "Hard negative mining".
     """
-    candidates = ops.where(positive, -1.0, ops.stop_gradient(losses))
+    candidates = ops.where(left_out, -1.0, ops.stop_gradient(losses))
     order = ops.argsort(-candidates, axis=-1)
     ranks = ops.argsort(order, axis=-1)
     wanted = ops.expand_dims(ops.cast(num_negatives, "int32"), -1)
-    return ops.logical_and(ops.logical_not(positive), ops.cast(ranks, "int32") < wanted)
+    return ops.logical_and(ops.logical_not(left_out), ops.cast(ranks, "int32") < wanted)
 
 
 @keras.saving.register_keras_serializable(package="mammo_tf")
@@ -71,7 +71,7 @@ class MultiBoxLoss(keras.losses.Loss):
         label_smoothing: Share by which classes move towards uniform; not stated in the paper.
 
     Call arguments:
-        y_true: (batch, n, 5) float32 of `make_targets`.
+        y_true: (batch, n, 5) float32 of `make_targets`; a class of −1 is left out.
         y_pred: (batch, n, num_classes + 1 + 4) logits, background first, then offsets.
 
     Returns:
@@ -110,7 +110,7 @@ class MultiBoxLoss(keras.losses.Loss):
 
         num_positives = ops.sum(ops.cast(positive, "int32"), axis=-1)
         wanted = ops.cast(self.negative_ratio * ops.cast(num_positives, "float32"), "int32")
-        negative = hard_negatives(class_loss, positive, ops.maximum(wanted, self.min_negatives))
+        negative = hard_negatives(class_loss, labels != 0, ops.maximum(wanted, self.min_negatives))
         taken = ops.cast(ops.logical_or(positive, negative), class_loss.dtype)
         positive = ops.cast(positive, class_loss.dtype)
         each = ops.sum(class_loss * taken + self.box_weight * box_loss * positive, axis=-1)

@@ -57,6 +57,7 @@ class DetectionBatches(keras.utils.PyDataset):
         augment: Random changes, or None: every image once, unchanged, in order.
         lesion_copies: See above.
         normals_per_lesion: See above; 0 leaves images without lesions out, as the poster does.
+        ignore_iou: See `make_targets`.
         mosaic_epochs: The first epochs, in which every image is a mosaic; see `make_mosaic`.
         workers: Threads that make batches where Keras does the feeding.
 
@@ -76,6 +77,7 @@ class DetectionBatches(keras.utils.PyDataset):
         lesion_copies: int = 1,
         normals_per_lesion: float = 1.0,
         mosaic_epochs: int = 0,
+        ignore_iou: float | None = None,
         workers: int = 1,
     ):
         super().__init__(workers=workers)
@@ -98,6 +100,7 @@ class DetectionBatches(keras.utils.PyDataset):
         shown = round(normals_per_lesion * len(self.lesions) * lesion_copies)
         self.num_normals = shown if len(self.normals) else 0
         self.mosaic_epochs = mosaic_epochs
+        self.ignore_iou = ignore_iou
         self.epoch = -1  # Keras calls `on_epoch_end` once before the first epoch too
 
     def __len__(self) -> int:
@@ -156,7 +159,8 @@ class DetectionBatches(keras.utils.PyDataset):
             image, boxes, labels = augment(
                 image, boxes, labels, self.augment, rng, shape=self.shape
             )
-        return to_network(image), make_targets(self.default_boxes, boxes, labels)
+        targets = make_targets(self.default_boxes, boxes, labels, ignore_iou=self.ignore_iou)
+        return to_network(image), targets
 
 
 def make_detection_feed(batches: DetectionBatches, *, workers: int = 2):
