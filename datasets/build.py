@@ -57,8 +57,12 @@ def build_dataset(
             "give --manual-dir, the folder with its raw files. "
             + " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         )
-    if manual_dir is not None and not Path(manual_dir).is_dir():
+    if manual_dir is not None and not _has_files(Path(manual_dir)):
         raise UserError(f"--manual-dir must be a folder with raw files. Received: {manual_dir}.")
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     builder.download_and_prepare(download_config=config)
     return builder
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

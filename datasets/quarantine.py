@@ -58,7 +58,8 @@ class Quarantine:
         if count > self.max_fraction * self.total:
             raise DataError(
                 f"Stopped: {count} of {self.total} {self.unit[1]} cannot be used, and at most "
-                f"{self.max_fraction:.2%} may be (--max-quarantine). The last one: {where}"
+                f"{self.max_fraction:.2%} may be (`mammo-tf data build --max-quarantine`). "
+                f"The last one: {where}"
             )
 
     def to_csv(self) -> str:

@@ -25,12 +25,13 @@ def apply_overrides(config: Any, assignments: tuple[str, ...]) -> Any:
     Raises:
         UserError: For an unknown key (the near ones are named) or a value of another type.
     """
+    changes = []
     for assignment in assignments:
         key, sign, text = assignment.partition("=")
         if not sign:
             raise UserError(f"An override is KEY=VALUE. Received: {assignment!r}.")
-        config = _replace(config, key.strip().split("."), text.strip(), key.strip())
-    return config
+        changes.append((key.strip().split("."), text.strip()))
+    return _replace(config, changes, "", config)
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -75,28 +76,39 @@ def keys(config: Any, prefix: str = "") -> list[str]:
     return found
 
 
-def _replace(config, path: list[str], text: str, key: str):
-    name, *rest = path
-    if name not in {field.name for field in dataclasses.fields(config)}:
-        raise UserError(_unknown(config, key, name))
-    current = getattr(config, name)
-    if rest:
-        if not dataclasses.is_dataclass(current):
+def _replace(config, changes: list[tuple[list[str], str]], prefix: str, whole: Any):
+    """Applies all changes of a section at once, so that their order does not matter."""
+    values, inner = {}, {}
+    kinds = typing.get_type_hints(type(config))
+    for (name, *rest), text in changes:
+        key = ".".join([prefix + name, *rest])
+        if name not in {field.name for field in dataclasses.fields(config)}:
+            raise UserError(_unknown(whole, key))
+        current = getattr(config, name)
+        if rest and not dataclasses.is_dataclass(current):
             raise UserError(f"`{key}`: `{name}` has no parts.")
-        value = _replace(current, rest, text, key)
-    elif dataclasses.is_dataclass(current):
-        parts = ", ".join(field.name for field in dataclasses.fields(current))
-        raise UserError(f"`{key}` is a section; set one of its parts: {parts}.")
-    else:
-        value = _parse(text, typing.get_type_hints(type(config))[name], key)
-    return dataclasses.replace(config, **{name: value})
+        if rest:
+            inner.setdefault(name, []).append((rest, text))
+        elif dataclasses.is_dataclass(current):
+            parts = ", ".join(field.name for field in dataclasses.fields(current))
+            raise UserError(f"`{key}` is a section; set one of its parts: {parts}.")
+        else:
+            values[name] = _parse(text, kinds[name], key)
+    for name, parts in inner.items():
+        values[name] = _replace(getattr(config, name), parts, f"{prefix}{name}.", whole)
+    return dataclasses.replace(config, **values)
 
 
-def _unknown(config, key: str, name: str) -> str:
+def _unknown(config, key: str) -> str:
+    """Names the keys nearest to an unknown one: the same last part, in the same section first."""
     full = keys(config)
-    near = [k for k in full if k.rpartition(".")[2] == name]
-    near += difflib.get_close_matches(name, full, n=3, cutoff=0.4)
-    near = list(dict.fromkeys(near))
+    section, _, name = key.rpartition(".")
+    near = sorted(
+        (k for k in full if k.rpartition(".")[2] == name),
+        key=lambda k: not k.startswith(section),
+    )
+    near += difflib.get_close_matches(key, full, n=3, cutoff=0.6)
+    near = list(dict.fromkeys(near))[:3]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"Unknown key `{key}`.{hint}"
 

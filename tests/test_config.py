@@ -48,7 +48,7 @@ def test_values_take_the_default_s_type(assignment, get, expected):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("training.learnin_rate=1", "Did you mean learning_rate?"),
+        ("training.learnin_rate=1", "Did you mean training.learning_rate?"),
         ("learning_rate=1", "Did you mean training.learning_rate"),
         ("training.epochs=many", "must be a whole number"),
         ("training.epochs=0", "at least 1"),
@@ -70,3 +70,21 @@ def test_differences_name_the_key_and_both_values():
         "cratios: [1, 15], now [1.0, 20.0]",
         "training.epochs: 5, now 7",
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependent:
+    epochs: int = 5
+    warmup: int = 2
+
+    def __post_init__(self):
+        if self.warmup > self.epochs:
+            raise UserError("`warmup` must be at most `epochs`.")
+
+
+@pytest.mark.parametrize("order", [("epochs=1", "warmup=0"), ("warmup=0", "epochs=1")])
+def test_the_order_of_assignments_does_not_matter(order):
+    assert apply_overrides(Dependent(), order) == Dependent(epochs=1, warmup=0)
+    assert apply_overrides(Dependent(), ("epochs=9", "epochs=4")) == Dependent(epochs=4)
+    with pytest.raises(UserError, match="at most"):
+        apply_overrides(Dependent(), ("epochs=1",))

@@ -712,7 +712,7 @@ class TestConclusion:
 
     @pytest.mark.parametrize(
         ("value", "words", "others"),
-        [(0.9, "worth, not skill", "chance"), (0.13, "no more than chance", "skill")],
+        [(0.9, "worth, not skill", "chance"), (0.13, "intervals overlap", "skill")],
     )
     def test_the_leak_is_called_one_where_the_intervals_are_apart(self, value, words, others):
         honest = make_scores("by woman, test", 0.1, mean=Estimate(0.1, 0.05, 0.15))

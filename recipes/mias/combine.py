@@ -90,7 +90,7 @@ def combine(
     before = images_of(folds, "lesion"), _by_class(folds, None)
     after = images_of(folds, "lesion", change=rescore), _by_class(folds, rescore)
     first = by_fold[folds[0].cell.fold][0]
-    sliding_ms, places = _sliding_time(films, config, classify_config, run_dir, folds[0].cell.fold)
+    sliding_ms, places = _kept_sliding_time(films, config, classify_config, run_dir, folds[0])
     return Combined(
         before=score_detections("detector alone", *before, names, **options),
         after=score_detections("detector and classifier", *after, names, **options),
@@ -197,6 +197,7 @@ def _kept(path: Path, wanted: dict[str, Detections]) -> dict | None:
     try:
         kept = json.loads(path.read_bytes())
         whole = all(len(kept["said"][name]) == len(found) for name, found in wanted.items())
+        whole = whole and float(kept["milliseconds"]) >= 0
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if whole else None
@@ -242,6 +243,20 @@ def _by_class(folds: Sequence[DetectedFold], change):
         )
 
     return images_of(folds, "lesion", change=split)
+
+
+def _kept_sliding_time(films, config, classify_config, run_dir, fold: DetectedFold):
+    """`_sliding_time`, measured once and kept, so that a finished run gives the same report."""
+    path = Path(run_dir) / "combine" / f"sliding-{config.variant}.json"
+    try:
+        kept = json.loads(path.read_bytes())
+        return float(kept["milliseconds"]), int(kept["places"])
+    except (OSError, ValueError, KeyError, TypeError):
+        milliseconds, places = _sliding_time(
+            films, config, classify_config, run_dir, fold.cell.fold
+        )
+        write_json(path, {"milliseconds": milliseconds, "places": places})
+        return milliseconds, places
 
 
 def _sliding_time(films, config: CombineConfig, classify_config, run_dir, fold: int):

@@ -52,7 +52,10 @@ def _compare(honest: Scores, leaky: Scores) -> str:
             "far above what it has on women it has not seen: the difference is what copies of one "
             "film on both sides of a split are worth, not skill."
         )
-    return "no more than chance allows above what it has on women it has not seen."
+    return (
+        "and the intervals overlap: here the copies on both sides of a split gained nothing that "
+        "could be told from chance."
+    )
 
 
 def _classification(classified: Sequence[ClassifyResult]) -> list[str]:
