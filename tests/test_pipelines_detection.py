@@ -22,11 +22,8 @@ from mammo_tf.pipelines.detection.augment import (
     rotate,
 )
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed, to_network
-from mammo_tf.pipelines.detection.examples import (
-    DetectionExamples,
-    examples_of_films,
-    turned_copies,
-)
+from mammo_tf.pipelines.detection.examples import DetectionExamples, turned_copies
+from mammo_tf.pipelines.detection.films import examples_of_films
 from mammo_tf.pipelines.mias_films import Film, Films, Lesion
 
 HEIGHT, WIDTH = 80, 120

@@ -17,11 +17,8 @@ from mammo_tf.models.ssd import SSD, Detections, find_detections
 from mammo_tf.models.ssd.vgg16_weights import load_vgg16_weights
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
 from mammo_tf.pipelines.detection.detector import Detector, describe_detector
-from mammo_tf.pipelines.detection.examples import (
-    DetectionExamples,
-    examples_of_films,
-    turned_copies,
-)
+from mammo_tf.pipelines.detection.examples import DetectionExamples, turned_copies
+from mammo_tf.pipelines.detection.films import examples_of_films
 from mammo_tf.pipelines.mias_films import Films
 from mammo_tf.progress import progress
 from mammo_tf.recipes.mias.detect_config import DetectConfig
