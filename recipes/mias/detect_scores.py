@@ -1,7 +1,7 @@
 """From what the detectors found to average precision and FROC."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,11 @@ from mammo_tf.recipes.mias.detect import DetectedFold
 
 FILM_PX = 1024  # boxes are scored in pixels of the films
 RATES = (0.25, 0.5, 1, 2, 4)
-PARTS = ("train", "validation", "test")
+# What is scored; the report's rows.
+HONEST = "by woman, test"
+HONEST_LESIONS = "by woman, test films with lesions"
+LEAKY = "poster's kind of split, test"
+LEAKY_ALL = "poster's kind of split, all sets"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +92,10 @@ def images_of(
 ) -> list[ScoredImage]:
     """Collects the images of some parts of all folds with their detections.
 
-    Scores of different folds' detectors are put on one scale, as they are; the average precision
-    of the whole suffers if one fold's detector is surer of itself than another's.
+    One fold's detector is surer of itself than another's. So with several folds each score is
+    replaced by the share of detections of its class, on the fold's own validation films, that
+    score lower (`common_scale`); the order within a fold stays, and nothing of the test films is
+    used.
 
     Args:
         folds: What the detectors found.
@@ -99,13 +105,46 @@ def images_of(
     """
     found = []
     for fold in folds:
+        scale = common_scale(fold, mode, change) if len(folds) > 1 else None
         for index in np.concatenate([fold.parts[part] for part in parts]):
-            detections = fold.found[mode][int(index)]
-            if change is not None:
-                detections = change(fold, int(index), detections)
+            detections = _detections(fold, mode, int(index), change)
+            if scale is not None:
+                detections = scale(detections)
             name = f"{fold.cell.fold}/{fold.examples.image_ids[index]}"
             found.append(scored_image(fold.examples, int(index), detections, name))
     return found
+
+
+def common_scale(fold: DetectedFold, mode: str, change=None) -> Callable[[Detections], Detections]:
+    """Returns what puts the scores of a fold on a scale that all folds share.
+
+    Of n detections of a class on the validation films, k score lower than s: the new score is
+    (k + s) / (n + 1). The s keeps apart what lies above all of them.
+
+    Args:
+        fold: What the fold's detector found, on its validation films too.
+        mode: "lesion" or "by_class".
+        change: As in `images_of`.
+    """
+    found = [_detections(fold, mode, int(index), change) for index in fold.parts["validation"]]
+    labels = np.concatenate([np.zeros(0, int), *(each.labels for each in found)])
+    scores = np.concatenate([np.zeros(0), *(each.scores for each in found)])
+    known = {int(label): np.sort(scores[labels == label]) for label in np.unique(labels)}
+
+    def scale(detections: Detections) -> Detections:
+        new = np.array(detections.scores, float)
+        for label in np.unique(detections.labels):
+            mine, others = detections.labels == label, known.get(int(label), np.zeros(0))
+            lower = np.searchsorted(others, new[mine])
+            new[mine] = (lower + new[mine]) / (len(others) + 1)
+        return replace(detections, scores=new)
+
+    return scale
+
+
+def _detections(fold: DetectedFold, mode: str, index: int, change) -> Detections:
+    detections = fold.found[mode][index]
+    return detections if change is None else change(fold, index, detections)
 
 
 def scored_image(

@@ -158,7 +158,8 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
         [
             "Share of lesions found against false positives an image, all images counted, normal "
             "films too where there are any. A hit is a detection whose middle lies in the "
-            "lesion's box, or one that overlaps it by IoU 0.5."
+            "lesion's box, or one that overlaps it by IoU 0.5. Scores of the five folds' detectors "
+            "are first put on one scale by their own validation films."
         ],
         [
             Table(header, rows, INTERVALS),

@@ -18,7 +18,15 @@ from mammo_tf.recipes.mias.classify import ClassifyResult, classify
 from mammo_tf.recipes.mias.combine import Combined, combine
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect import DetectedFold, build_model, detect, weights_path
-from mammo_tf.recipes.mias.detect_scores import Scores, images_of, score_detections
+from mammo_tf.recipes.mias.detect_scores import (
+    HONEST,
+    HONEST_LESIONS,
+    LEAKY,
+    LEAKY_ALL,
+    Scores,
+    images_of,
+    score_detections,
+)
 from mammo_tf.recipes.mias.pictures import log_pictures
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.summary import Line, summarise
@@ -123,25 +131,33 @@ def _run_parts(config, parts, films: Films, folds, folder: Path) -> Results:
 
 
 def score_splits(detected: Sequence[DetectedFold], config: MiasConfig) -> list[Scores]:
-    """Scores the split by woman, then the poster's kind: its test part, and all its images."""
+    """Scores the split by woman, then the poster's kind: its test part, and all its images.
+
+    The poster's split has films with lesions only, so the split by woman is scored on those alone
+    as well: normal films bring false positives.
+    """
     found = []
-    for split, parts, name in (
-        ("woman", ("test",), "by woman, test"),
-        ("poster", ("test",), "poster's kind of split, test"),
-        ("poster", ("train", "validation", "test"), "poster's kind of split, all sets"),
+    for split, parts, with_lesion, name in (
+        ("woman", ("test",), False, HONEST),
+        ("woman", ("test",), True, HONEST_LESIONS),
+        ("poster", ("test",), False, LEAKY),
+        ("poster", ("train", "validation", "test"), False, LEAKY_ALL),
     ):
         folds = [fold for fold in detected if fold.split == split]
-        if folds:
-            found.append(
-                score_detections(
-                    name,
-                    images_of(folds, "lesion", parts),
-                    images_of(folds, "by_class", parts),
-                    folds[0].examples.class_names,
-                    num_resamples=config.num_resamples,
-                    seed=config.seed,
-                )
+        if not folds:
+            continue
+        images = [images_of(folds, mode, parts) for mode in ("lesion", "by_class")]
+        if with_lesion:
+            images = [[one for one in each if len(one.truth_boxes_px)] for each in images]
+        found.append(
+            score_detections(
+                name,
+                *images,
+                folds[0].examples.class_names,
+                num_resamples=config.num_resamples,
+                seed=config.seed,
             )
+        )
     return found
 
 
