@@ -478,10 +478,10 @@ class TestScores:
         config = dataclasses.replace(TINY, num_resamples=100)
         scores = run.score_splits([*woman, poster], config)
         assert [(score.name, score.num_images, score.num_lesions) for score in scores] == [
-            ("by woman, test", 8, 4),
-            ("by woman, test films with lesions", 4, 4),
-            ("poster's kind of split, test", 2, 2),
-            ("poster's kind of split, all sets", 5, 5),
+            ("by woman", 8, 4),
+            ("by woman, with lesions", 4, 4),
+            ("poster's kind, test", 2, 2),
+            ("poster's kind, all sets", 5, 5),
         ]
         honest, alike, test, every = scores
         assert alike.lesion.mean.value == 1  # the false alarm is on a normal film
@@ -642,7 +642,7 @@ def area(result):
 
 class TestSummary:
     def test_lines_of_the_detector(self):
-        score = make_scores("by woman, test", 0.1)
+        score = make_scores("by woman", 0.1)
         lines = summarise([], [score], TINY)
         named = {line.measure: line for line in lines}
         assert len(named) == len(lines) == 1 + 2 * len(RATES) + 3
@@ -656,14 +656,14 @@ class TestSummary:
             "sensitivity at 1 FP/image, centre",
             "mAP",
         ]
-        assert {(line.what, line.set) for line in lines} == {("detection", "by woman, test")}
+        assert {(line.what, line.set) for line in lines} == {("detection", "by woman")}
 
     def test_lines_of_the_classifier(self):
         result = make_result("poster", strength=0.7)
         config = dataclasses.replace(TINY, num_resamples=100)
         lines = summarise([result], [], config)
         assert {(line.what, line.set) for line in lines} == {
-            ("patches centred128", "poster's kind of split")
+            ("patches centred128", "poster's kind")
         }
         named = {line.measure: line.estimate for line in lines}
         assert named["AUROC malignant / benign"].value == pytest.approx(area(result))
@@ -706,7 +706,7 @@ class TestSummary:
 
 class TestConclusion:
     def test_each_number_of_the_detector_is_the_one_given(self):
-        honest = make_scores("by woman, test", 0.11)
+        honest = make_scores("by woman", 0.11)
         (said,) = answer([], [honest], None)
         numbers = re.findall(r"\d\.\d\d \(\d\.\d\d, \d\.\d\d\)", said)
         expected = (
@@ -722,11 +722,11 @@ class TestConclusion:
         [(0.18, "worth, not skill", "gained"), (0.16, "told from chance", "skill")],
     )
     def test_the_leak_is_called_one_where_it_is_told_from_chance(self, value, words, others):
-        name = "by woman, test films with lesions"
+        name = "by woman, with lesions"
         honest = make_scores(name, 0.1, mean=Estimate(0.1, 0.05, 0.15, 0.025))
         mean = Estimate(value, value - 0.05, value + 0.05, 0.025)
-        leaky = make_scores("poster's kind of split, test", 0.3, mean=mean)
-        every = make_scores("poster's kind of split, all sets", 0.5, mean=Estimate(0.66, 0.6, 0.7))
+        leaky = make_scores("poster's kind, test", 0.3, mean=mean)
+        every = make_scores("poster's kind, all sets", 0.5, mean=Estimate(0.66, 0.6, 0.7))
         text = " ".join(answer([], [honest, leaky, every], None))
         assert words in text and others not in text
         assert f"{value:.2f} ({value - 0.05:.2f}, {value + 0.05:.2f}) (the poster: 0.803)" in text
@@ -798,9 +798,9 @@ def page():
     )
     missing = Estimate(NAN, NAN, NAN)
     scores = [
-        make_scores("by woman, test", 0.11),
-        make_scores("poster's kind of split, test", 0.5),
-        make_scores("poster's kind of split, all sets", 0.3, benign=missing),
+        make_scores("by woman", 0.11),
+        make_scores("poster's kind, test", 0.5),
+        make_scores("poster's kind, all sets", 0.3, benign=missing),
     ]
     combined = Combined(
         make_scores("detector alone", 0.15),
@@ -845,7 +845,7 @@ class TestReport:
 
     def test_both_splits_stand_side_by_side_with_their_intervals(self, page):
         text = visible(page)
-        for words in ("by woman, test 77 33 0.11 (0.09, 0.13)", "split, test 77 33 0.50 (0.48"):
+        for words in ("by woman 77 33 0.11 (0.09, 0.13)", "kind, test 77 33 0.50 (0.48"):
             assert words in text
         assert "Believe the rows “by woman”" in text
         assert "detector and classifier 77 33 0.25" in text
@@ -863,7 +863,7 @@ class TestReport:
     @pytest.mark.parametrize(
         ("parts", "present", "absent"),
         [
-            ({"scores": [make_scores("by woman, test", 0.2)]}, "FROC", "Classification of"),
+            ({"scores": [make_scores("by woman", 0.2)]}, "FROC", "Classification of"),
             ({"scores": [], "classified": [make_result()]}, "Classification of", "FROC"),
             ({"scores": []}, "How it was done", "FROC"),
         ],

@@ -134,15 +134,16 @@ class TestRun:
         rows = read_csv(folder / "summary.csv")
         assert {(row["what"], row["set"]) for row in rows} == {
             ("patches centred128", "by woman"),
-            ("patches centred128", "poster's kind of split"),
-            ("detection", "by woman, test"),
-            ("detection", "poster's kind of split, test"),
-            ("detection", "poster's kind of split, all sets"),
+            ("patches centred128", "poster's kind"),
+            ("detection", "by woman"),
+            ("detection", "by woman, with lesions"),
+            ("detection", "poster's kind, test"),
+            ("detection", "poster's kind, all sets"),
             ("detection", "detector alone"),
             ("detection", "detector and classifier"),
         }
         shown = json.loads((folder / "summary.json").read_text())
-        assert len(shown) == len(rows) == 2 * 4 + 5 * 14
+        assert len(shown) == len(rows) == 2 * 4 + 6 * 14
         for row, line in zip(rows, shown, strict=True):
             assert (row["measure"], row["set"]) == (line["measure"], line["set"])
             assert 0 <= line["value"] <= 1
@@ -151,7 +152,7 @@ class TestRun:
         weights = folder / "cells" / DETECTORS[0] / "model.weights.h5"
         assert f"Detector for `mammo-tf predict --model ssd`: {weights}" in done.stdout
         mean = next(row for row in rows if row["measure"] == "mAP")
-        assert re.search(rf"by woman, test +mAP +{float(mean['value']):.2f} \(", done.stdout)
+        assert re.search(rf"by woman +mAP +{float(mean['value']):.2f} \(", done.stdout)
 
     def test_every_film_is_looked_at_by_a_detector_that_does_not_know_it(self, finished):
         folder, _ = finished

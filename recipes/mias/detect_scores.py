@@ -20,10 +20,10 @@ from mammo_tf.recipes.mias.detect import DetectedFold
 FILM_PX = 1024  # boxes are scored in pixels of the films
 RATES = (0.25, 0.5, 1, 2, 4)
 # What is scored; the report's rows.
-HONEST = "by woman, test"
-HONEST_LESIONS = "by woman, test films with lesions"
-LEAKY = "poster's kind of split, test"
-LEAKY_ALL = "poster's kind of split, all sets"
+HONEST = "by woman"
+HONEST_LESIONS = "by woman, with lesions"
+LEAKY = "poster's kind, test"
+LEAKY_ALL = "poster's kind, all sets"
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,12 +143,11 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
             score.name,
             name,
             *(_text(froc.sensitivities[rate]) for rate in RATES),
-            _text(froc.mean_sensitivity),
         ]
         for score in scores
         for name, froc in (("centre", score.froc_centre), ("IoU 0.5", score.froc_iou))
     ]
-    header = ["False positives an image", "Hit", *(f"{rate:g}" for rate in RATES), "mean"]
+    header = ["False positives an image", "Hit", *(f"{rate:g}" for rate in RATES)]
     curves = {
         score.name: (score.froc_centre.curve_rates, score.froc_centre.curve_sensitivities)
         for score in scores

@@ -17,7 +17,7 @@ from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores
 
-SPLIT_NAMES = {"woman": "by woman", "poster": "poster's kind of split"}
+SPLIT_NAMES = {"woman": "by woman", "poster": "poster's kind"}
 
 
 @dataclass(frozen=True)
