@@ -34,7 +34,7 @@ def detector():
     """A network of random weights; about two thirds of its boxes have a score above 0.5."""
     keras.utils.set_random_seed(3)
     model = SSD(num_classes=2, backbone="light", image_shape=(64, 48, 3), dropout=0.1)
-    return Detector(model, NAMES, num_views=2)
+    return Detector(model, NAMES, num_views=2, threshold=0.45)
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,7 @@ def test_16_bits_are_spread_over_their_own_range_and_it_is_said(
 def test_the_table(run, trained, png):
     done = run(trained, png, "--max-boxes", "2", "--pixel-spacing-mm", "0.2")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("left.png: 2 lesions with a score of at least 0.5 (90×60 px")
+    assert lines[0].startswith("left.png: 2 lesions with a score of at least 0.45 (90×60 px")
     assert lines[1].split()[:2] == ["score", "top"]
     assert len(lines) == 5 and "×" in lines[2] and "lesion (benign 0." in lines[2]
     assert "not a medical device" in lines[4]
@@ -426,6 +426,8 @@ def test_weights_that_are_not_finite(shell, copied, png, tmp_path):
         {"dropout": 7},
         {"dropout": float("nan")},
         {"num_views": 0},
+        {"threshold": 1.5},
+        {"threshold": None},
         {"num_views": 10**9},
         {"format": 2},
         {"model": "yolo"},

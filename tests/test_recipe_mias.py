@@ -31,7 +31,7 @@ from mammo_tf.recipes.mias.conclusion import answer
 from mammo_tf.recipes.mias.config import PARTS, CombineConfig, MiasConfig
 from mammo_tf.recipes.mias.detect import DetectedFold, divide_at_random, plan
 from mammo_tf.recipes.mias.detect_config import DetectConfig
-from mammo_tf.recipes.mias.detect_scores import RATES, Scores, scored_image
+from mammo_tf.recipes.mias.detect_scores import RATES, Scores, score_at_rate, scored_image
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.settings import choose_config
 from mammo_tf.recipes.mias.summary import Line, malignant_auroc, summarise
@@ -425,6 +425,24 @@ def make_fold(split="woman", number=0, *, image_ids, boxes, found, parts, by_cla
 
 
 class TestScores:
+    def test_the_score_at_one_false_positive_a_film(self):
+        box = [0.2, 0.2, 0.5, 0.5]
+        away = [[0.6, 0.6, 0.7 + step / 100, 0.7] for step in range(4)]
+        fold = make_fold(
+            image_ids=["mdb001", "mdb002"],
+            boxes=[[(*box, 1)], []],
+            found=[
+                detections([box, *away[:2]], [0.9, 0.8, 0.31337]),
+                detections(away[2:], [0.7, 0.1]),
+            ],
+            parts={"validation": [0, 1], "test": []},
+        )
+        images = run.images_of([fold], "lesion", ("validation",))
+        # False positives 0.8, 0.7, 0.31337, 0.1 on two films: the third is one too many.
+        assert score_at_rate(images) == 0.3134
+        assert score_at_rate(images, 0.5) == 0.7
+        assert score_at_rate(images, 2) == 0
+
     def test_pixels_of_the_film_and_classes_from_0(self):
         fold = make_fold(
             image_ids=["mdb007"],

@@ -1,6 +1,6 @@
 """`mammo-tf predict`: what a trained detector finds in mammograms."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -17,13 +17,13 @@ _SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".tif", ".tiff")
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
-    threshold: float
+    threshold: float | None
     max_boxes: int
     by_class: bool
     pixel_spacing_mm: float | None
 
     def __post_init__(self):
-        if not 0 <= self.threshold <= 1:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UserError(f"--threshold must be between 0 and 1. Received: {self.threshold}.")
         if not 1 <= self.max_boxes <= 200:
             raise UserError(f"--max-boxes must be 1 to 200. Received: {self.max_boxes}.")
@@ -53,9 +53,9 @@ class _Settings:
 @click.option(
     "--threshold",
     type=float,
-    default=0.5,
     help="Least score, 0 to 1. A score says how sure the network is, which is not the probability "
-    "of a lesion and still less of cancer.",
+    "of a lesion and still less of cancer. [default: the detector's own, by which it had one false "
+    "positive a film on films it was not trained on]",
 )
 @click.option("--max-boxes", type=int, default=20, help="Most lesions an image, 1 to 200.")
 @click.option(
@@ -106,6 +106,8 @@ def predict(model, weights, images, out, threshold, max_boxes, by_class, pixel_s
     weights = find_weights(weights)
     targets = _targets([Path(image) for image in images], Path(out), weights)
     detector = load_detector(weights)
+    if settings.threshold is None:
+        settings = replace(settings, threshold=detector.threshold)
     about = _describe_run(model, weights, detector, settings)
     results, failures = _predict_all(detector, targets, settings, about)
     if as_json:

@@ -1,5 +1,6 @@
 """From what the detectors found to average precision and FROC."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -113,6 +114,35 @@ def images_of(
             name = f"{fold.cell.fold}/{fold.examples.image_ids[index]}"
             found.append(scored_image(fold.examples, int(index), detections, name))
     return found
+
+
+def score_at_rate(images: Sequence[ScoredImage], rate: float = 1.0) -> float:
+    """The score above which there are `rate` false positives an image.
+
+    Args:
+        images: Images with class-agnostic detections. A false positive is one whose middle lies
+            in no lesion's box.
+        rate: False positives an image, above 0.
+
+    Returns:
+        The score of the first detection that would be one too many, rounded up to four digits; 0
+        where there are too few.
+    """
+    wrong = []
+    for image in images:
+        inside = middles_inside(image.boxes_px, image.truth_boxes_px).any(axis=1)
+        wrong += image.scores[~inside].tolist()
+    allowed = math.floor(rate * len(images))
+    if len(wrong) <= allowed:
+        return 0.0
+    return min(1.0, math.ceil(1e4 * sorted(wrong, reverse=True)[allowed]) / 1e4)
+
+
+def middles_inside(boxes: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """(m, k) bool, whether the middle of a box lies in a true box, both "yxyx"."""
+    boxes, truths = np.reshape(boxes, (-1, 4)), np.reshape(truths, (-1, 4))
+    middles = (boxes[:, np.newaxis, :2] + boxes[:, np.newaxis, 2:]) / 2
+    return ((middles >= truths[:, :2]) & (middles <= truths[:, 2:])).all(axis=-1)
 
 
 def common_scale(fold: DetectedFold, mode: str, change=None) -> Callable[[Detections], Detections]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mammo_tf.models.ssd import Detections
 from mammo_tf.recipes.mias.detect import DetectedFold
+from mammo_tf.recipes.mias.detect_scores import middles_inside
 from mammo_tf.report.overlay import draw_detections
 from mammo_tf.training.tensorboard_log import CellLog
 
@@ -49,13 +50,6 @@ def draw(fold: DetectedFold, index: int, *, max_boxes: int = SHOWN_BOXES) -> Pic
     return Picture(
         fold.examples.image_ids[index], pixels, int(inside.any(axis=0).sum()), len(truths)
     )
-
-
-def middles_inside(boxes: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """(m, k) bool, whether the middle of a box lies in a true box, both "yxyx"."""
-    boxes, truths = np.reshape(boxes, (-1, 4)), np.reshape(truths, (-1, 4))
-    middles = (boxes[:, np.newaxis, :2] + boxes[:, np.newaxis, 2:]) / 2
-    return ((middles >= truths[:, :2]) & (middles <= truths[:, 2:])).all(axis=-1)
 
 
 def choose_pictures(folds: Sequence[DetectedFold], *, each: int = 4) -> dict[str, list[Picture]]:

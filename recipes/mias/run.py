@@ -13,6 +13,7 @@ from mammo_tf.config import to_plain
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.errors import UserError
 from mammo_tf.files import write_json, write_text
+from mammo_tf.pipelines.detection.detector import set_threshold
 from mammo_tf.pipelines.mias_films import SEVERITIES, Films, load_films
 from mammo_tf.recipes.mias.classify import ClassifyResult, classify
 from mammo_tf.recipes.mias.combine import Combined, combine
@@ -25,6 +26,7 @@ from mammo_tf.recipes.mias.detect_scores import (
     LEAKY_ALL,
     Scores,
     images_of,
+    score_at_rate,
     score_detections,
 )
 from mammo_tf.recipes.mias.pictures import log_pictures
@@ -114,6 +116,9 @@ def _run_parts(config, parts, films: Films, folds, folder: Path) -> Results:
     if "detect" in parts:
         detected = detect(films, folds, config.detect, folder, config.seed)
         scores += score_splits(detected, config)
+        for fold in detected:
+            threshold = score_at_rate(images_of([fold], "lesion", ("validation",)))
+            set_threshold(weights_path(folder, fold).parent, threshold)
         log_pictures(folder, detected)
         _write_detections(folder, detected)
     if "combine" in parts:

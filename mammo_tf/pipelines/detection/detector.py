@@ -18,6 +18,7 @@ from mammo_tf.pipelines.detection.batches import to_network
 
 DESCRIPTION = "detector.json"
 FORMAT = 1
+DEFAULT_THRESHOLD = 0.5
 WEIGHTS_SUFFIX = ".weights.h5"
 MAX_WEIGHTS_BYTES = 2 << 30
 _MAX_DESCRIPTION_BYTES = 100_000
@@ -31,11 +32,13 @@ class Detector:
         model: The network.
         class_names: Name of class 1, 2, ….
         num_views: Views of an image whose outputs are averaged, 1 to 8: itself, mirrored, turned.
+        threshold: Score from which a detection is worth showing, 0 to 1.
     """
 
     model: SSD
     class_names: tuple[str, ...]
     num_views: int = 8
+    threshold: float = DEFAULT_THRESHOLD
 
     def outputs(self, images: Sequence[np.ndarray], *, batch_size: int = 8) -> np.ndarray:
         """Runs the network on whole images and averages over views.
@@ -135,8 +138,20 @@ def describe_detector(detector: Detector, folder: str | os.PathLike) -> None:
     """Writes detector.json: what `load_detector` must know besides the weights."""
     config = detector.model.get_config()
     config = {key: value for key, value in config.items() if key not in ("name", "trainable")}
-    known = {"class_names": list(detector.class_names), "num_views": detector.num_views}
+    known = {
+        "class_names": list(detector.class_names),
+        "num_views": detector.num_views,
+        "threshold": detector.threshold,
+    }
     write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, "model": "ssd", **known, **config})
+
+
+def set_threshold(folder: str | os.PathLike, threshold: float) -> None:
+    """Changes the threshold in a detector.json, where it is another one."""
+    path = Path(folder) / DESCRIPTION
+    known = json.loads(path.read_bytes())
+    if known.get("threshold") != threshold:
+        write_json(path, known | {"threshold": threshold})
 
 
 def find_weights(weights: str | os.PathLike) -> Path:
@@ -184,7 +199,9 @@ def load_detector(weights: str | os.PathLike) -> Detector:
     """
     path = find_weights(weights)
     description = _read_description(path.parent / DESCRIPTION)
-    names, num_views = description.pop("class_names"), description.pop("num_views")
+    names, num_views, threshold = (
+        description.pop(key) for key in ("class_names", "num_views", "threshold")
+    )
     try:
         model = SSD(num_classes=len(names), **description)
     except ValueError as error:  # a UserError of ours, or Keras' own
@@ -199,7 +216,7 @@ def load_detector(weights: str | os.PathLike) -> Detector:
             f"{path} does not hold the weights that {DESCRIPTION} beside it describes, or is "
             f"damaged: {reason}"
         ) from error
-    return Detector(model, names, num_views)
+    return Detector(model, names, num_views, threshold)
 
 
 def _read_description(path: Path) -> dict:
@@ -212,6 +229,7 @@ def _read_description(path: Path) -> dict:
         shape = tuple(int(side) for side in found["image_shape"])
         names = tuple(str(name) for name in found["class_names"])
         dropout, num_views = float(found["dropout"]), int(found["num_views"])
+        threshold = float(found["threshold"])
         if found["format"] != FORMAT or found["model"] != "ssd":
             raise ValueError(f"only format {FORMAT} of model ssd is known")
         if not 1 <= len(names) <= 100 or len(shape) != 3 or max(shape) > 2048:
@@ -223,11 +241,14 @@ def _read_description(path: Path) -> dict:
             raise ValueError("classes must have different names, none of them background")
         if not 0 <= dropout < 1 or not 1 <= num_views <= len(VIEWS):
             raise ValueError("dropout must be from 0 to below 1, num_views from 1 to 8")
+        if not 0 <= threshold <= 1:
+            raise ValueError("threshold must be from 0 to 1")
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path} is no description of a detector: {error}.") from error
     return {
         "class_names": names,
         "num_views": num_views,
+        "threshold": threshold,
         "variant": str(found["variant"]),
         "backbone": str(found["backbone"]),
         "image_shape": shape,
