@@ -10,6 +10,22 @@ from mammo_tf.errors import UserError
 from mammo_tf.evaluation.scored_image import ScoredImage
 
 
+def import_pycocotools() -> tuple[type, type]:
+    """Returns the classes COCO and COCOeval.
+
+    Raises:
+        UserError: If pycocotools is missing.
+    """
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        raise UserError(
+            "Average precision needs pycocotools. Install it: pip install 'mammo-tf[detection]'."
+        ) from error
+    return COCO, COCOeval
+
+
 def evaluate_boxes(
     images: Sequence[ScoredImage], num_classes: int, iou: float, max_detections: int
 ):
@@ -28,20 +44,14 @@ def evaluate_boxes(
     Raises:
         UserError: If pycocotools is missing.
     """
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        raise UserError(
-            "Average precision needs pycocotools. Install it: pip install 'mammo-tf[detection]'."
-        ) from error
+    coco, coco_eval = import_pycocotools()
     truth, detected = [], []
     for image_id, image in enumerate(images, start=1):
         truth += _annotations(image_id, image.truth_boxes_px, image.truth_labels)
         detected += _annotations(image_id, image.boxes_px, image.labels, image.scores)
     with contextlib.redirect_stdout(io.StringIO()):
-        indexes = [_coco_index(COCO(), len(images), num_classes, a) for a in (truth, detected)]
-        evaluator = COCOeval(*indexes, iouType="bbox")
+        indexes = [_coco_index(coco(), len(images), num_classes, a) for a in (truth, detected)]
+        evaluator = coco_eval(*indexes, iouType="bbox")
         evaluator.params.iouThrs = np.array([iou])
         evaluator.params.areaRng = [[0, float("inf")]]
         evaluator.params.areaRngLbl = ["all"]

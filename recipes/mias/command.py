@@ -65,7 +65,8 @@ def mias(
 
     Trains a depthwise-separable network on patches (normal, benign, malignant) and SSD on whole
     films, both with no woman in two parts and, for comparison, as the poster probably split its
-    data. Only the former is to be believed; the report shows both side by side.
+    data. Only the former is to be believed; the report shows both side by side. All of it takes
+    an hour or more on two cores.
 
     \b
     From the distributed all-mias.tar.gz, on a CPU:

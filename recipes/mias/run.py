@@ -12,6 +12,7 @@ import click
 from mammo_tf.config import to_plain
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.errors import UserError
+from mammo_tf.evaluation.coco import import_pycocotools
 from mammo_tf.files import write_json, write_text
 from mammo_tf.pipelines.detection.detector import set_threshold
 from mammo_tf.pipelines.mias_films import SEVERITIES, Films, load_films
@@ -167,6 +168,8 @@ def score_splits(detected: Sequence[DetectedFold], config: MiasConfig) -> list[S
 
 
 def _check(config: MiasConfig, parts: Sequence[str]) -> None:
+    if "detect" in parts:
+        import_pycocotools()  # that it is missing is told of now, not after the training
     if "combine" not in parts:
         return
     missing = {"classify", "detect"} - set(parts)
