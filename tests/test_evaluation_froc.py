@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mammo_tf.boxes import pairwise_iou
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation import ScoredImage, froc
 from mammo_tf.evaluation.bootstrap import draw_patients
-from mammo_tf.evaluation.froc import box_iou
 
 LEFT, RIGHT = [100, 20, 140, 80], [100, 300, 140, 360]  # lesions
 AWAY = [10, 500, 30, 520]
@@ -134,8 +134,8 @@ def test_iou_is_that_of_pycocotools():
         return np.hstack([yxyx[:, [1, 0]], yxyx[:, [3, 2]] - yxyx[:, [1, 0]]]).tolist()
 
     expected = mask.iou(to_xywh(boxes), to_xywh(others), [0] * len(others))
-    assert box_iou(boxes, others) == pytest.approx(expected)
-    assert (box_iou(boxes, others) > 0.1).sum() > 3
+    assert pairwise_iou(boxes, others) == pytest.approx(expected)
+    assert (pairwise_iou(boxes, others) > 0.1).sum() > 3
 
 
 def test_one_box_that_covers_two_lesions():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from mammo_tf.boxes import pairwise_iou
 from mammo_tf.errors import UserError
 from mammo_tf.models.ssd import BoxLayout, default_boxes, make_targets, match_boxes
 from mammo_tf.models.ssd.boxes import (
@@ -11,7 +12,6 @@ from mammo_tf.models.ssd.boxes import (
     SSD300_SCALES,
     SSD512_RATIOS,
     SSD512_SCALES,
-    pairwise_iou,
 )
 
 

@@ -29,7 +29,7 @@ from mammo_tf.recipes.mias.classify_store import ClassifyFold
 from mammo_tf.recipes.mias.combine import Combined, rescored
 from mammo_tf.recipes.mias.conclusion import answer
 from mammo_tf.recipes.mias.config import PARTS, CombineConfig, MiasConfig
-from mammo_tf.recipes.mias.detect import DetectedFold, divide_at_random, plan
+from mammo_tf.recipes.mias.detect import DetectedFold, plan
 from mammo_tf.recipes.mias.detect_config import DetectConfig
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores, score_at_rate, scored_image
 from mammo_tf.recipes.mias.report import Findings, render_report
@@ -37,6 +37,7 @@ from mammo_tf.recipes.mias.settings import choose_config
 from mammo_tf.recipes.mias.summary import Line, malignant_auroc, summarise
 from mammo_tf.report import figures
 from mammo_tf.training.fit_detector import DetectorTrainingConfig
+from mammo_tf.training.patch_splits import divide_at_random
 from mammo_tf.training.store import Cell
 
 NAN = float("nan")
@@ -275,10 +276,13 @@ class TestPlan:
 
     @pytest.mark.parametrize(("count", "sizes"), [(896, (627, 90, 179)), (10, (7, 1, 2))])
     def test_7_to_1_to_2(self, count, sizes):
-        parts = divide_at_random(count, 3)
-        assert tuple(len(parts[n]) for n in ("train", "validation", "test")) == sizes
+        names = ("train", "validation", "test")
+        parts, again = (
+            {name: getattr(fold, name) for name in names}
+            for fold in (divide_at_random(count, 3), divide_at_random(count, 3))
+        )
+        assert tuple(len(parts[n]) for n in names) == sizes
         assert sorted(np.concatenate(list(parts.values()))) == list(range(count))
-        again = divide_at_random(count, 3)
         assert all(np.array_equal(parts[name], again[name]) for name in parts)
 
 
@@ -618,7 +622,6 @@ def make_scores(name, start, *, mean=None, benign=None):
         froc_centre=curve(),
         froc_iou=curve(),
         per_class=DetectionScores(per_class, mean or estimate()),
-        lesion_images=(),
     )
 
 
@@ -794,7 +797,6 @@ def make_findings(*, scores, combined=None, classified=(), detected=()):
         detected=detected,
         scores=scores,
         combined=combined,
-        lines=(),
         config={"configuration": to_plain(TINY), "environment": {"mammo_tf": "0"}},
     )
 

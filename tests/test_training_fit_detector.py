@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from mammo_tf.boxes import pairwise_iou
 from mammo_tf.errors import UserError
 from mammo_tf.models.ssd import SSD, BoxLayout, default_boxes, find_detections
-from mammo_tf.models.ssd.boxes import pairwise_iou
 from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
 from mammo_tf.pipelines.detection.examples import DetectionExamples

@@ -84,7 +84,7 @@ def predict(model, weights, images, out, threshold, max_boxes, by_class, pixel_s
       mammo-tf predict --model ssd RUN_DIR/cells/CELL/model.weights.h5 mdb005.pgm \\
         --pixel-spacing-mm 0.2
     On a folder of DICOM files, sure findings only:
-      mammo-tf predict --model ssd model.weights.h5 study/*.dcm --threshold 0.8 --out found
+      mammo-tf predict --model ssd model.weights.h5 study/*.dcm --threshold 0.35 --out found
 
     DICOM is shown as a viewer shows it (VOI LUT or window, inversion) and turned: head up, the
     chest wall of a left breast on the left, of a right breast on the right; boxes refer to that.

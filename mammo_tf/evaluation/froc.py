@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from mammo_tf.boxes import middles_inside, pairwise_iou
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation.auroc import Estimate
 from mammo_tf.evaluation.bootstrap import (
@@ -116,9 +117,9 @@ def _find_hits(images, criterion: str, iou: float) -> _Hits:
     lesion_scores, false_scores = [], []
     for image in images:
         if criterion == "centre":
-            hit = _middle_inside(image.boxes_px, image.truth_boxes_px)
+            hit = middles_inside(image.boxes_px, image.truth_boxes_px)
         else:
-            hit = box_iou(image.boxes_px, image.truth_boxes_px) >= iou
+            hit = pairwise_iou(image.boxes_px, image.truth_boxes_px) >= iou
         scores = np.where(hit, image.scores[:, None], -np.inf)  # (detections, lesions)
         lesion_scores.append(scores.max(axis=0, initial=-np.inf))
         false_scores.append(image.scores[~hit.any(axis=1)])
@@ -130,22 +131,6 @@ def _find_hits(images, criterion: str, iou: float) -> _Hits:
         patients,
         num_patients,
     )
-
-
-def _middle_inside(boxes_yxyx_px, truth_yxyx_px) -> np.ndarray:
-    middle = (boxes_yxyx_px[:, None, :2] + boxes_yxyx_px[:, None, 2:]) / 2
-    return ((middle >= truth_yxyx_px[:, :2]) & (middle <= truth_yxyx_px[:, 2:])).all(axis=-1)
-
-
-def box_iou(boxes_yxyx_px, others_yxyx_px) -> np.ndarray:
-    """Computes the intersection over union of (n, 4) and (m, 4) boxes, as (n, m)."""
-    low = np.maximum(boxes_yxyx_px[:, None, :2], others_yxyx_px[:, :2])
-    high = np.minimum(boxes_yxyx_px[:, None, 2:], others_yxyx_px[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    area = (boxes_yxyx_px[:, 2:] - boxes_yxyx_px[:, :2]).prod(axis=-1)
-    other_area = (others_yxyx_px[:, 2:] - others_yxyx_px[:, :2]).prod(axis=-1)
-    union = area[:, None] + other_area - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def _sensitivities(hits: _Hits, rates, draws: np.ndarray) -> np.ndarray:

@@ -8,8 +8,10 @@ import numpy as np
 from mammo_tf.errors import DataError
 from mammo_tf.pipelines.geometry import extract_patch
 
+TISSUE_LEVEL = 20  # of 255; the films' background is darker
 
-def tissue_mask(image: np.ndarray, level: int = 20) -> np.ndarray:
+
+def tissue_mask(image: np.ndarray, level: int = TISSUE_LEVEL) -> np.ndarray:
     """Where a film shows tissue rather than background: (height, width) bool, above `level`."""
     return image > level
 

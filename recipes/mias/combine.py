@@ -122,13 +122,7 @@ def rescored(detections: Detections, judged: np.ndarray, weight: float) -> Detec
     shares /= shares.sum(axis=1, keepdims=True)
     order = np.argsort(-lesion, kind="stable")
     probabilities = np.concatenate([1 - lesion[:, np.newaxis], lesion[:, np.newaxis] * shares], 1)
-    return replace(
-        detections,
-        boxes_yxyx=detections.boxes_yxyx[order],
-        labels=detections.labels[order],
-        scores=lesion[order],
-        probabilities=probabilities[order],
-    )
+    return replace(detections, scores=lesion, probabilities=probabilities).take(order)
 
 
 def _shares(probabilities: np.ndarray) -> np.ndarray:
@@ -151,17 +145,8 @@ class _Judged:
 
 def _first(fold: DetectedFold, count: int) -> DetectedFold:
     """Keeps the surest detections of each image."""
-    kept = {index: _take(found, count) for index, found in fold.found["lesion"].items()}
+    kept = {index: found.take(slice(count)) for index, found in fold.found["lesion"].items()}
     return replace(fold, found=fold.found | {"lesion": kept})
-
-
-def _take(detections: Detections, count: int) -> Detections:
-    return Detections(
-        boxes_yxyx=detections.boxes_yxyx[:count],
-        labels=detections.labels[:count],
-        scores=detections.scores[:count],
-        probabilities=detections.probabilities[:count],
-    )
 
 
 def _judge(

@@ -24,12 +24,14 @@ from mammo_tf.progress import progress
 from mammo_tf.recipes.mias.detect_config import DetectConfig
 from mammo_tf.training.fit_detector import fit_detector
 from mammo_tf.training.folds import Fold
+from mammo_tf.training.patch_splits import divide_at_random
 from mammo_tf.training.store import WEIGHTS, Cell, CellStore, derive_seed
 from mammo_tf.training.tensorboard_log import CellLog
 
 FOUND = "detections.json"
 MAX_BOXES = 50
 MODES = ("lesion", "by_class")
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ class Job:
     @property
     def scored(self) -> np.ndarray:
         """Indices of the images that are looked at after training."""
-        kept = ("train", "validation", "test") if self.split == "poster" else ("validation", "test")
+        kept = PARTS if self.split == "poster" else ("validation", "test")
         return np.concatenate([self.parts[name] for name in kept])
 
 
@@ -109,25 +111,15 @@ def plan(films: Films, folds: Sequence[Fold], config: DetectConfig, seed: int) -
     if "woman" in config.splits:
         rows = {image_id: row for row, image_id in enumerate(examples.image_ids)}
         for fold in folds:
-            parts = {
-                part: _rows_of(films, getattr(fold, part), rows)
-                for part in ("train", "validation", "test")
-            }
+            parts = {part: _rows_of(films, getattr(fold, part), rows) for part in PARTS}
             jobs.append(Job("woman", Cell(f"{name}_woman", (1,), fold.index), examples, parts))
     if "poster" in config.splits:
         copies = turned_copies(examples.take(np.flatnonzero(examples.has_lesion)))
         for repeat in range(config.poster_repeats):
-            parts = divide_at_random(len(copies), derive_seed(seed, "poster split", repeat))
+            fold = divide_at_random(len(copies), derive_seed(seed, "poster split", repeat))
+            parts = {part: getattr(fold, part) for part in PARTS}
             jobs.append(Job("poster", Cell(f"{name}_poster", (1,), repeat), copies, parts))
     return jobs
-
-
-def divide_at_random(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Divides images 7:1:2 whatever the woman, as the poster probably did; not to be believed."""
-    order = np.random.default_rng(seed).permutation(count)
-    ends = [round(0.7 * count), round(0.8 * count)]
-    names = ("train", "validation", "test")
-    return {n: np.sort(part) for n, part in zip(names, np.split(order, ends), strict=True)}
 
 
 def build_model(config: DetectConfig, class_names: Sequence[str]) -> SSD:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mammo_tf.boxes import middles_inside
 from mammo_tf.evaluation import (
     DetectionScores,
     Froc,
@@ -39,7 +40,6 @@ class Scores:
         froc_centre: FROC where the middle of a detection must lie in the lesion's box.
         froc_iou: FROC where the boxes must overlap by 0.5.
         per_class: Average precision of each class at IoU 0.5, and their mean, mAP.
-        lesion_images: The images with class-agnostic detections, as they were scored.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Scores:
     froc_centre: Froc
     froc_iou: Froc
     per_class: DetectionScores
-    lesion_images: Sequence[ScoredImage] = field(repr=False)
 
 
 def score_detections(
@@ -81,7 +80,6 @@ def score_detections(
         froc_centre=froc(lesions, rates=RATES, criterion="centre", **options),
         froc_iou=froc(lesions, rates=RATES, criterion="iou", **options),
         per_class=average_precision(class_images, class_names=class_names, **options),
-        lesion_images=lesions,
     )
 
 
@@ -136,13 +134,6 @@ def score_at_rate(images: Sequence[ScoredImage], rate: float = 1.0) -> float:
     if len(wrong) <= allowed:
         return 0.0
     return min(1.0, math.ceil(1e4 * sorted(wrong, reverse=True)[allowed]) / 1e4)
-
-
-def middles_inside(boxes: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """(m, k) bool, whether the middle of a box lies in a true box, both "yxyx"."""
-    boxes, truths = np.reshape(boxes, (-1, 4)), np.reshape(truths, (-1, 4))
-    middles = (boxes[:, np.newaxis, :2] + boxes[:, np.newaxis, 2:]) / 2
-    return ((middles >= truths[:, :2]) & (middles <= truths[:, 2:])).all(axis=-1)
 
 
 def common_scale(fold: DetectedFold, mode: str, change=None) -> Callable[[Detections], Detections]:

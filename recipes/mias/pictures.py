@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.boxes import middles_inside
 from mammo_tf.models.ssd import Detections
 from mammo_tf.recipes.mias.detect import DetectedFold
-from mammo_tf.recipes.mias.detect_scores import middles_inside
 from mammo_tf.report.overlay import draw_detections
 from mammo_tf.training.tensorboard_log import CellLog
 

@@ -19,7 +19,6 @@ from mammo_tf.recipes.mias.detect_scores import RATES, Scores
 from mammo_tf.recipes.mias.pictures import choose_pictures
 from mammo_tf.recipes.mias.summary import (
     SPLIT_NAMES,
-    Line,
     lesion_auroc,
     malignant_auroc,
     pooled_scores,
@@ -41,7 +40,6 @@ class Findings:
     detected: Sequence[DetectedFold]
     scores: Sequence[Scores]
     combined: Combined | None
-    lines: Sequence[Line]
     config: dict
 
 

@@ -79,7 +79,6 @@ def run(
             detected=results.detected,
             scores=results.scores,
             combined=results.combined,
-            lines=lines,
             config=read_config(folder),
         )
         write_text(report, render_report(findings, config))
@@ -200,10 +199,9 @@ def _write_detections(folder: Path, detected: Sequence[DetectedFold]) -> None:
     """One CSV a detector: every class-agnostic detection on its test images, in film pixels."""
     for fold in detected:
         rows = ["image_id,ymin_px,xmin_px,ymax_px,xmax_px,score,p_benign,p_malignant"]
-        for image in images_of([fold], "lesion"):
-            name = image.image_id.partition("/")[2]
-            index = fold.examples.image_ids.index(name)
-            shares = fold.found["lesion"][index].probabilities[:, 1:]
+        for index, image in zip(fold.parts["test"], images_of([fold], "lesion"), strict=True):
+            name = fold.examples.image_ids[index]
+            shares = fold.found["lesion"][int(index)].probabilities[:, 1:]
             for box, score, share in zip(image.boxes_px, image.scores, shares, strict=True):
                 numbers = [f"{value:.1f}" for value in box] + [f"{score:.5f}"]
                 rows.append(",".join([name, *numbers, *(f"{value:.5f}" for value in share)]))

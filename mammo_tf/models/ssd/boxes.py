@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mammo_tf.boxes import pairwise_iou
 from mammo_tf.errors import UserError
 
 
@@ -88,28 +89,6 @@ def _kinds(scale: float, next_scale: float, ratios: tuple[float, ...]) -> list[t
         root = ratio**0.5
         sizes += [(scale / root, scale * root), (scale * root, scale / root)]
     return sizes
-
-
-def pairwise_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of each box with each other one.
-
-    Args:
-        boxes: (n, 4) in the format "yxyx", in any unit.
-        others: (m, 4) likewise.
-
-    Returns:
-        (n, m) float64; 0 where both are empty.
-    """
-    boxes, others = np.asarray(boxes, np.float64), np.asarray(others, np.float64)
-    low = np.maximum(boxes[:, np.newaxis, :2], others[np.newaxis, :, :2])
-    high = np.minimum(boxes[:, np.newaxis, 2:], others[np.newaxis, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    union = _areas(boxes)[:, np.newaxis] + _areas(others)[np.newaxis] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)
 
 
 def match_boxes(defaults: np.ndarray, truths: np.ndarray, *, iou: float = 0.5) -> np.ndarray:

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from scipy.special import softmax
 
+from mammo_tf.boxes import pairwise_iou
 from mammo_tf.errors import UserError
-from mammo_tf.models.ssd.boxes import pairwise_iou
 from mammo_tf.models.ssd.loss import decode_boxes
 
 
@@ -29,6 +29,15 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def take(self, chosen) -> "Detections":
+        """Returns some of the detections: a slice, a mask or indices."""
+        return Detections(
+            boxes_yxyx=self.boxes_yxyx[chosen],
+            labels=self.labels[chosen],
+            scores=self.scores[chosen],
+            probabilities=self.probabilities[chosen],
+        )
 
 
 def non_maximum_suppression(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from mammo_tf.boxes import pairwise_iou
 from mammo_tf.config import check_range
-from mammo_tf.models.ssd.boxes import pairwise_iou
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 _MIN_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)  # None: the whole image; 0: any crop

@@ -15,7 +15,8 @@ from mammo_tf.pipelines.detection.augment import (
     cut_window,
 )
 from mammo_tf.pipelines.detection.examples import DetectionExamples
-from mammo_tf.pipelines.detection.mosaic import TISSUE_LEVEL, make_mosaic
+from mammo_tf.pipelines.detection.mosaic import make_mosaic
+from mammo_tf.pipelines.matching import tissue_mask
 
 LIMITS = (-4.0, 6.0)
 
@@ -34,7 +35,7 @@ def to_network(image: np.ndarray) -> np.ndarray:
         pixels where hardly any is above); cut off at −4 and 6. All 0 for a blank image.
     """
     image = np.asarray(image, np.float32)
-    tissue = image[image > TISSUE_LEVEL]
+    tissue = image[tissue_mask(image)]
     if tissue.size < image.size / 100:
         tissue = image
     standard = (image - tissue.mean()) / max(float(tissue.std()), 1e-3)

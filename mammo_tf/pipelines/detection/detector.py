@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -110,12 +110,7 @@ def _off_canvas(found: Detections, canvas: tuple[float, float, float, float]) ->
     _, _, bottom, right = canvas
     boxes = np.clip(found.boxes_yxyx * np.array([bottom, right] * 2, np.float32), 0, 1)
     kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(axis=1)
-    return Detections(
-        boxes_yxyx=boxes[kept],
-        labels=found.labels[kept],
-        scores=found.scores[kept],
-        probabilities=found.probabilities[kept],
-    )
+    return replace(found, boxes_yxyx=boxes).take(kept)
 
 
 def to_8_bit(image: np.ndarray) -> np.ndarray:

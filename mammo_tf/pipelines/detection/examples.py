@@ -1,9 +1,11 @@
-"""Images with true boxes, small enough to stay in memory. NumPy only."""
+"""Images with true boxes, small enough to stay in memory. No TensorFlow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from mammo_tf.pipelines.detection.augment import flip_vertically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,7 @@ def turned_copies(examples: DetectionExamples) -> DetectionExamples:
                 image = np.rot90(examples.images[number], turns)
                 turned = _turn(examples.boxes[number], turns)
                 if flip:
-                    image, turned = image[::-1], turned[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [
-                        1, 0, 1, 0,
-                    ]  # fmt: skip
+                    image, turned = flip_vertically(image, turned)
                 images.append(image)
                 boxes.append(np.asarray(turned, np.float32))
                 names.append(f"{name}@{90 * turns}{'v' if flip else ''}")

@@ -29,9 +29,7 @@ def examples_of_films(films: Films, *, size: int = 600) -> DetectionExamples:
     if not 32 <= size <= 2048:
         raise UserError(f"`size` must be from 32 to 2048. Received: {size}.")
     shape = films.pixels.shape[1:]
-    kept = [
-        index for index, film in enumerate(films.films) if film.lesions or not is_unplaced(film)
-    ]
+    kept = [index for index, film in enumerate(films.films) if not is_unplaced(film)]
     images = np.empty((len(kept), size, size), np.uint8)
     for row, index in enumerate(progress(kept, description="Resizing films", unit="film")):
         images[row] = geometry.resize(np.asarray(films.pixels[index]), size, size)

@@ -15,8 +15,8 @@ from mammo_tf.pipelines.detection.augment import (
     flip_and_turn,
 )
 from mammo_tf.pipelines.detection.examples import DetectionExamples
+from mammo_tf.pipelines.matching import TISSUE_LEVEL
 
-TISSUE_LEVEL = 20
 _DIAGONAL = 2**0.5  # a square turned by any angle is inside one this much larger
 
 
