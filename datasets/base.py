@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -13,7 +14,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from mammo_tf import files
-from mammo_tf.datasets import build_guards, quarantine
+from mammo_tf.datasets import build_guards, built, quarantine
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.splits import SHARES, assign_splits
 from mammo_tf.errors import DataError, UserError
@@ -75,8 +76,13 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         strict: True to stop at the first unusable record.
         workers: Processes that read and encode; None means one per available core.
         shuffle_buffer_bytes: Records kept in memory before TFDS's shuffling goes to disk.
+        follow_links, join_ids, allow_burned_in: See `OPTIONS`; False for a data set without them.
 
     Attributes:
+        OPTIONS: Of these three, what the data set has: to follow symbolic links out of the raw
+            folder, to take ids that differ in their spelling only for one patient, and to take
+            images that say that text is burned into their pixels.
+        options: Those that are on.
         was_there: True once `download_and_prepare` has found the data set already built.
 
     Raises:
@@ -86,6 +92,7 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     CONFIG_CLASS: ClassVar[type[LadderConfig]]
     UNIT: ClassVar[tuple[str, str]]
     TABLE: ClassVar[str]
+    OPTIONS: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -105,22 +112,42 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         strict: bool = False,
         workers: int | None = None,
         shuffle_buffer_bytes: int = SHUFFLE_BUFFER_BYTES,
+        follow_links: bool = False,
+        join_ids: bool = False,
+        allow_burned_in: bool = False,
     ):
         if workers is not None and workers < 1:
             raise UserError(f"The number of workers must be at least 1. Received: {workers}.")
+        asked = {
+            "follow_links": follow_links,
+            "join_ids": join_ids,
+            "allow_burned_in": allow_burned_in,
+        }
+        self.options = self._check_options(asked)
         self.max_quarantine = max_quarantine
         self.strict = strict
         self.workers = workers
         self.shuffle_buffer_bytes = shuffle_buffer_bytes
         self.was_there = False
         self._quarantine = self._new_quarantine(0)
+        if data_dir is not None:
+            data_dir = os.path.expanduser(data_dir)
         super().__init__(data_dir=data_dir, config=config, version=version, file_format=file_format)
         self._original_state |= {  # what pickling restores
             "max_quarantine": max_quarantine,
             "strict": strict,
             "workers": workers,
             "shuffle_buffer_bytes": shuffle_buffer_bytes,
+            **asked,
         }
+
+    def _check_options(self, asked: dict[str, bool]) -> frozenset[str]:
+        options = frozenset(name for name, is_on in asked.items() if is_on)
+        if unknown := sorted(options - set(self.OPTIONS)):
+            raise UserError(
+                f"The data set {self.name} has no option {', '.join(map(_flag, unknown))}."
+            )
+        return options
 
     # For subclasses
 
@@ -151,6 +178,9 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             DataError: If the raw data cannot be used, or too much of it.
         """
         config = download_config or tfds.download.DownloadConfig()
+        if config.manual_dir is not None:
+            manual_dir = os.path.expanduser(config.manual_dir)
+            config = dataclasses.replace(config, manual_dir=manual_dir)
         if self.data_path.exists() and not config.download_mode.overwrite_dataset:
             self._check_same_source(config.manual_dir)
             self.was_there = True
@@ -167,6 +197,13 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
     def _check_same_source(self, manual_dir) -> None:
+        built_with = set(self.info.metadata.get("options", ())) & set(self.OPTIONS)
+        if missing := sorted(self.options - built_with):
+            raise UserError(
+                f"{self.data_dir} was built without {', '.join(map(_flag, missing))}. Nothing was "
+                "changed. Give another --data-dir, or delete that folder first."
+            )
+        self.options = frozenset(built_with)
         if manual_dir is None:
             return
         source = self._read_source(Path(manual_dir), create_salt=False)
@@ -185,12 +222,14 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 contextlib.ExitStack() as self._open,
             ):
                 super()._download_and_prepare(dl_manager, download_config)
-        except DataError:
-            if self._quarantine.rejections:
-                files.write_text(stopped, self._quarantine.to_csv())
-            raise
+        except DataError as error:
+            if not self._quarantine.rejections:
+                raise
+            files.write_text(stopped, self._quarantine.to_csv())
+            raise DataError(f"{error} All that were found are listed in {stopped}.") from None
         # `data_path` is TFDS's temporary folder here, which becomes the data set in one move.
-        self.info.metadata["num_quarantined"] = len(self._quarantine.rejections)
+        self.info.metadata["num_quarantined"] = self._quarantine.num_records
+        self.info.metadata["options"] = sorted(self.options)
         files.write_text(Path(self.data_path) / quarantine.FILE_NAME, self._quarantine.to_csv())
         stopped.unlink(missing_ok=True)
 
@@ -198,11 +237,11 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         from mammo_tf.codecs import openjpeg
 
         openjpeg.configure()  # says here, once, if there is none
-        source = self._read_source(Path(dl_manager.manual_dir), create_salt=True)
+        source = self._read_source(self._find_manual_dir(dl_manager), create_salt=True)
         self.info.metadata.update(source.metadata, source_fingerprint=source.fingerprint)
-        self._quarantine = self._new_quarantine(len(source.items) + len(source.rejected))
-        for rejection in source.rejected:
-            self._quarantine.add(rejection)
+        num_records = len(source.items) + quarantine.count_records(source.rejected)
+        self._quarantine = self._new_quarantine(num_records)
+        self._quarantine.add_all(source.rejected)
         strata: dict[str, int] = {}
         for item in source.items:
             strata[item.patient] = max(item.stratum, strata.get(item.patient, 0))
@@ -214,6 +253,36 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             name: self._generate_examples(islice(results, len(items)), name)
             for name, items in parts.items()
         }
+
+    def _find_manual_dir(self, dl_manager) -> Path:
+        try:
+            return Path(dl_manager.manual_dir)
+        except AssertionError:  # TFDS' way to say that the folder is missing or empty
+            raise self._not_built() from None
+
+    def as_dataset(self, split=None, **kwargs):
+        """Reads the data set; see the TFDS method of this name.
+
+        Raises:
+            UserError: If the data set is not built; the message names those that are.
+        """
+        self._check_is_built()
+        return super().as_dataset(split, **kwargs)
+
+    def as_data_source(self, split=None, **kwargs):
+        """Opens the data set for random access; as `as_dataset`."""
+        self._check_is_built()
+        return super().as_data_source(split, **kwargs)
+
+    def _check_is_built(self) -> None:
+        if not self.data_path.exists():
+            raise self._not_built()
+
+    def _not_built(self) -> UserError:
+        what = built.describe_not_built(Path(self.data_dir_root), self.info.full_name)
+        return UserError(
+            f"{what} Build it with: mammo-tf data build {self.name} --manual-dir FOLDER"
+        )
 
     def _results(self, source: Source, parts: list[list[Item]]) -> Iterator[tuple[Item, Any]]:
         """Yields (item, result) for the parts one after the other, through one pool."""
@@ -278,3 +347,8 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if isinstance(builder_config, self.CONFIG_CLASS):
             return self.builder_configs.get(builder_config.name, builder_config)
         return super()._create_builder_config(builder_config, version)
+
+
+def _flag(option: str) -> str:
+    """The option as it is given on the command line; from Python it is the name itself."""
+    return "--" + option.replace("_", "-")

@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 import mammo_tf.datasets as registered
+from mammo_tf.datasets.built import describe_not_built
 from mammo_tf.errors import UserError
 
 
@@ -20,6 +21,9 @@ def build_dataset(
     max_quarantine: float = 0.01,
     strict: bool = False,
     workers: int | None = None,
+    follow_links: bool = False,
+    join_ids: bool = False,
+    allow_burned_in: bool = False,
 ):
     """Builds a data set from raw files unless it is there already.
 
@@ -32,6 +36,9 @@ def build_dataset(
         max_quarantine: The greatest share of records that may be unusable, 0 to 1.
         strict: Stop at the first unusable record.
         workers: Processes; None means one per available core.
+        follow_links: Follow symbolic links out of the raw folder (ncc).
+        join_ids: Take ids that differ in their spelling only for one patient (ncc).
+        allow_burned_in: Take images that say that text is burned into their pixels (ncc).
 
     Returns:
         The builder, built.
@@ -50,13 +57,18 @@ def build_dataset(
         max_quarantine=max_quarantine,
         strict=strict,
         workers=workers,
+        follow_links=follow_links,
+        join_ids=join_ids,
+        allow_burned_in=allow_burned_in,
     )
     if manual_dir is None and not builder.data_path.exists():
+        what = describe_not_built(Path(builder.data_dir_root), builder.info.full_name)
         raise UserError(
-            f"{builder.info.full_name} is not built in {builder.data_path.parent.parent.parent}: "
-            "give --manual-dir, the folder with its raw files. "
+            f"{what} To build it give --manual-dir, the folder with its raw files. "
             + " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         )
+    if manual_dir is not None:
+        manual_dir = os.path.expanduser(manual_dir)
     if manual_dir is not None and not _has_files(Path(manual_dir)):
         raise UserError(f"--manual-dir must be a folder with raw files. Received: {manual_dir}.")
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)

@@ -211,13 +211,34 @@ class JPEG2000Decoder(tfds.decode.Decoder):
 
 
 def decoders_for(builder: tfds.core.DatasetBuilder, *, cratio: float, reduce: int = 0) -> dict:
-    """The `decoders=` argument that reads every image of `builder` at `cratio`."""
-    return _map_images(builder.info.features, lambda: JPEG2000Decoder(cratio, reduce))
+    """The `decoders=` argument that reads every image of `builder` at `cratio`.
+
+    Raises:
+        UserError: If the data set is plain. That it lacks `cratio` is said when it is opened.
+    """
+    decoders = _map_images(builder.info.features, lambda: JPEG2000Decoder(cratio, reduce))
+    _check_ladder(builder, decoders, f"cratio={cratio:g}")
+    return decoders
 
 
 def skip_decoders_for(builder: tfds.core.DatasetBuilder) -> dict:
-    """The `decoders=` argument that leaves every image as the bytes of its ladder."""
-    return _map_images(builder.info.features, tfds.decode.SkipDecoding)
+    """The `decoders=` argument that leaves every image as the bytes of its ladder.
+
+    Raises:
+        UserError: If the data set is plain.
+    """
+    decoders = _map_images(builder.info.features, tfds.decode.SkipDecoding)
+    _check_ladder(builder, decoders, "ladders")
+    return decoders
+
+
+def _check_ladder(builder: tfds.core.DatasetBuilder, decoders: dict, asked: str) -> None:
+    if not decoders:
+        raise UserError(
+            f"{builder.info.full_name} is plain: it holds lossless images and no compression "
+            f"ratios. Asked for: {asked}. Build the data set with --cratios, or read it without "
+            "decoders."
+        )
 
 
 def _map_images(features, make_decoder) -> dict:

@@ -2,12 +2,20 @@
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.ingest import Rejection
 
 FILE_NAME = "quarantine.csv"
 HEADER = ("row", "record", "reason")
+MAX_ROWS_SHOWN = 5  # for each reason, in a message
+MAX_REASONS_SHOWN = 5
+
+
+def count_records(rejections: Iterable[Rejection]) -> int:
+    """Counts the records behind `rejections`; one may have several bad rows."""
+    return len({(rejection.record or rejection.row) for rejection in rejections})
 
 
 class Quarantine:
@@ -51,15 +59,31 @@ class Quarantine:
             DataError: If `strict`, or if more than `max_fraction` of all are now listed.
         """
         self.rejections.append(rejection)
-        where = f"{self.source} row {rejection.row}: {rejection.reason}"
+        self._check(f"The last one: {self.source} row {rejection.row}: {rejection.reason}")
+
+    def add_all(self, rejections: Sequence[Rejection]) -> None:
+        """Lists what the table alone rules out, all of it before anything is said.
+
+        Raises:
+            DataError: As for `add`; the message tells rows and reasons.
+        """
+        self.rejections += rejections
+        if rejections:
+            self._check(f"{self.source}: {_summarize(rejections)}")
+
+    @property
+    def num_records(self) -> int:
+        """How many records are listed; one may have several bad rows."""
+        return count_records(self.rejections)
+
+    def _check(self, what: str) -> None:
         if self.strict:
-            raise DataError(f"Stopped at the first unusable {self.unit[0]} (strict). {where}")
-        count = len(self.rejections)
+            raise DataError(f"Stopped at the first unusable {self.unit[0]} (strict). {what}")
+        count = self.num_records
         if count > self.max_fraction * self.total:
             raise DataError(
                 f"Stopped: {count} of {self.total} {self.unit[1]} cannot be used, and at most "
-                f"{self.max_fraction:.2%} may be (`mammo-tf data build --max-quarantine`). "
-                f"The last one: {where}"
+                f"{self.max_fraction:.2%} may be (`mammo-tf data build --max-quarantine`). {what}"
             )
 
     def to_csv(self) -> str:
@@ -70,3 +94,22 @@ class Quarantine:
         for rejection in sorted(self.rejections, key=lambda r: (r.row, r.record)):
             writer.writerow((rejection.row, rejection.record, rejection.reason))
         return text.getvalue()
+
+
+def _summarize(rejections: Sequence[Rejection]) -> str:
+    """The rows by their reason, most rows first."""
+    rows: dict[str, list[int]] = {}
+    for rejection in rejections:
+        rows.setdefault(rejection.reason.rstrip("."), []).append(rejection.row)
+    by_count = sorted(rows, key=lambda reason: (-len(rows[reason]), rows[reason]))
+    parts = [f"{_rows_text(sorted(rows[reason]))}: {reason}" for reason in by_count]
+    more = len(parts) - MAX_REASONS_SHOWN
+    return "; ".join(parts[:MAX_REASONS_SHOWN]) + (f"; {more} other reasons." if more > 0 else ".")
+
+
+def _rows_text(rows: list[int]) -> str:
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    more = len(rows) - MAX_ROWS_SHOWN
+    shown = ", ".join(map(str, rows[:MAX_ROWS_SHOWN]))
+    return f"rows {shown}" + (f" and {more} more" if more > 0 else "")

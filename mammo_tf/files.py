@@ -1,6 +1,7 @@
 """Files that are never half written, and paths that never leave their folder."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -46,21 +47,54 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def resolve_inside(folder: str | os.PathLike, relative: str | os.PathLike) -> Path:
+def resolve_inside(
+    folder: str | os.PathLike, relative: str | os.PathLike, *, follow_links: bool = False
+) -> Path:
     """Resolves `relative` below `folder`, symbolic links included.
 
     Args:
         folder: The data folder.
         relative: A path from an untrusted file, e.g. a cell of studies.csv.
+        follow_links: Whether a symbolic link in the folder may lead out of it; `..` never may.
 
     Returns:
         The absolute path; the file itself need not exist.
 
     Raises:
-        DataError: If the path leaves `folder`.
+        DataError: If the path leaves `folder`, is in a loop of links, or is no path.
     """
-    root = Path(folder).resolve()
-    target = (root / relative).resolve()
-    if not target.is_relative_to(root):
-        raise DataError(f"Path leaves the data folder {root}. Received: {str(relative)!r}.")
-    return target
+    root = resolve_path(folder)
+    target = resolve_path(root / relative)
+    if target.is_relative_to(root):
+        return target
+    by_link = leaves_by_link(folder, relative)
+    if by_link and follow_links:
+        return target
+    how = " through a symbolic link" if by_link else ""
+    raise DataError(f"Path leaves the data folder {root}{how}. Received: {str(relative)!r}.")
+
+
+def leaves_by_link(folder: str | os.PathLike, relative: str | os.PathLike) -> bool:
+    """Whether a path that leaves `folder` is written as one that stays in it."""
+    if ".." in Path(relative).parts:
+        return False
+    folders = {os.path.abspath(folder), os.path.realpath(folder)}
+    written = {os.path.normpath(os.path.join(name, relative)) for name in folders}
+    return any(Path(path).is_relative_to(name) for path in written for name in folders)
+
+
+def resolve_path(path: str | os.PathLike) -> Path:
+    """Resolves a path, which need not exist, and its symbolic links.
+
+    Raises:
+        DataError: If it is in a loop of links, or is no path (a NUL, too long a name).
+    """
+    try:
+        return Path(path).resolve()
+    except RuntimeError:  # Python before 3.13
+        problem = "is in a loop of symbolic links"
+    except (OSError, ValueError) as error:
+        problem = "is in a loop of symbolic links"
+        if getattr(error, "errno", None) != errno.ELOOP:
+            problem = "is no path"
+    raise DataError(f"The path {problem}. Received: {os.fspath(path)!r}.")

@@ -5,6 +5,7 @@ goes in or out is small, plain and picklable. A file that cannot be used comes b
 `Rejection` without any name or path, since those may hold a patient's identity.
 """
 
+import hashlib
 import io
 import re
 from dataclasses import dataclass, field
@@ -53,13 +54,23 @@ class FilmJob:
 
 @dataclass(frozen=True)
 class ViewFile:
-    """One row of studies.csv: where one view is. Paths are relative to the data folder."""
+    """One row of studies.csv: where one view is. Paths are relative to the data folder.
+
+    Attributes:
+        row: The row; the header is row 1.
+        view: "CC" or "MLO".
+        laterality: "L" or "R".
+        path: The DICOM file.
+        mask: The PNG of its lesion, or "".
+        sha256: The DICOM file's checksum as 64 hex digits, or "" for none.
+    """
 
     row: int
     view: str
     laterality: str
     path: str = field(repr=False)
     mask: str = field(default="", repr=False)
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,8 @@ class StudyJob:
         folder: The data folder; no path may leave it.
         views: Maps "left_cc", "left_mlo", "right_cc", "right_mlo" to their files.
         cratios: Compression ratios of the ladder, or None for plain PNGs.
+        follow_links: Whether a path may leave the folder through a symbolic link.
+        allow_burned_in: Whether to take images that say that text is burned into their pixels.
     """
 
     record: str
@@ -79,6 +92,8 @@ class StudyJob:
     folder: str = field(repr=False)
     views: dict[str, ViewFile] = field(repr=False)
     cratios: tuple[float, ...] | None
+    follow_links: bool = False
+    allow_burned_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,16 +150,25 @@ def ingest_study(job: StudyJob) -> dict[str, EncodedView] | Rejection:
 def _ingest_view(job: StudyJob, file: ViewFile) -> EncodedView:
     from mammo_tf.dicom import read_mammogram
 
-    path = resolve_inside(job.folder, file.path)
+    path = resolve_inside(job.folder, file.path, follow_links=job.follow_links)
+    if file.sha256:
+        _check_sha256(path, file.sha256)
     mammogram = read_mammogram(
         path, view=file.view, laterality=file.laterality, max_pixels=MAX_PIXELS
     )
     metadata, pixels = mammogram.metadata, mammogram.pixels
+    if metadata.burned_in_annotation and not job.allow_burned_in:
+        raise DataError(
+            "the file says that text is burned into its pixels (BurnedInAnnotation YES), which may "
+            "be a name; export it without, or look at it and allow such files: mammo-tf data build "
+            "ncc --allow-burned-in"
+        )
     if job.cratios is None:
         pixels = pixels.astype(np.uint16)  # an 8-bit PNG read as 16 bits would be rescaled
     mask = b""
     if file.mask:
-        mask = _read_mask(resolve_inside(job.folder, file.mask), pixels.shape)
+        mask_path = resolve_inside(job.folder, file.mask, follow_links=job.follow_links)
+        mask = _read_mask(mask_path, pixels.shape)
     return EncodedView(
         image=encode_image(pixels, job.cratios),
         bits_stored=int(metadata.bits_stored),
@@ -153,6 +177,18 @@ def _ingest_view(job: StudyJob, file: ViewFile) -> EncodedView:
         age_years=-1 if metadata.age_years is None else int(metadata.age_years),
         vendor=metadata.vendor or "",
     )
+
+
+def _check_sha256(path: Path, expected: str) -> None:
+    if not path.is_file():
+        return  # the reader says so
+    with path.open("rb") as file:
+        received = hashlib.file_digest(file, "sha256").hexdigest()
+    if received != expected:
+        raise DataError(
+            "the file does not have the SHA-256 that the table gives: it was damaged or changed; "
+            "copy it again"
+        )
 
 
 def encode_image(image: np.ndarray, cratios: tuple[float, ...] | None) -> bytes:

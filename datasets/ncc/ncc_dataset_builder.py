@@ -45,6 +45,7 @@ class Builder(MammogramBuilder):
     BUILDER_CONFIGS: ClassVar[list] = [NccConfig(), NccConfig(plain=True)]
     UNIT = ("study", "studies")
     TABLE = studies.FILE_NAME
+    OPTIONS = ("allow_burned_in", "follow_links", "join_ids")
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put studies.csv into the manual directory, and the DICOM files that it names below it; "
         "docs/data-formats.md describes the table. To try it without data: "
@@ -90,7 +91,7 @@ class Builder(MammogramBuilder):
 
     def _read_source(self, manual_dir: Path, *, create_salt: bool) -> Source:
         folder = _find_folder(manual_dir)
-        good, bad = studies.read_studies(folder)
+        good, bad = studies.read_studies(folder, follow_links="follow_links" in self.options)
         secret = salt.find_or_create_salt(folder) if create_salt else salt.find_salt(folder)
         if secret is None:  # built before, and the salt is gone since
             return Source((), (), "no salt", lambda part: iter(()))
@@ -115,10 +116,11 @@ class Builder(MammogramBuilder):
         return Source(items, rejected, fingerprint, lambda part: self._jobs(folder, part), metadata)
 
     def _jobs(self, folder: Path, items: list[Item]) -> Iterator[tuple[Item, StudyJob]]:
+        options = {name: name in self.options for name in ("follow_links", "allow_burned_in")}
         cratios = None if self.builder_config.plain else self.builder_config.cratios
         for item in items:
             study, _, record = item.content
-            yield item, StudyJob(record, item.row, str(folder), study.views, cratios)
+            yield item, StudyJob(record, item.row, str(folder), study.views, cratios, **options)
 
     def _worker(self):
         return ingest.ingest_study

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammo_tf.errors import DataError
-from mammo_tf.files import resolve_inside
+from mammo_tf.files import leaves_by_link, resolve_inside
 from mammo_tf.ingest import ViewFile
 
 FILE_NAME = "studies.csv"
@@ -66,7 +66,9 @@ class _RowError(Exception):
         self.row = row
 
 
-def read_studies(folder: Path) -> tuple[tuple[Study, ...], tuple[BadStudy, ...]]:
+def read_studies(
+    folder: Path, *, follow_links: bool = False
+) -> tuple[tuple[Study, ...], tuple[BadStudy, ...]]:
     """Reads `folder`/studies.csv.
 
     Separated by comma, semicolon or tab; UTF-8, with or without byte-order mark; the header's
@@ -81,7 +83,7 @@ def read_studies(folder: Path) -> tuple[tuple[Study, ...], tuple[BadStudy, ...]]
     rows: dict[tuple[str, str], list[tuple[int, dict[str, str]]]] = {}
     bad = []
     for number, row in _read_rows(folder / FILE_NAME):
-        _check_paths(folder, number, row)
+        _check_paths(folder, number, row, follow_links)
         patient = row["patient_id"]
         if not patient or len(patient) > MAX_ID_CHARACTERS:
             bad.append(BadStudy("", "", number, "patient_id is empty or too long"))
@@ -151,17 +153,22 @@ def _row(cells: list[str], columns: dict[str, int], *, width: int) -> dict[str, 
     return row
 
 
-def _check_paths(folder: Path, number: int, row: dict[str, str]) -> None:
+def _check_paths(folder: Path, number: int, row: dict[str, str], follow_links: bool) -> None:
     """Stops at a path that leaves the folder: such a table is hostile or badly wrong."""
     for column in ("path", "mask"):
         if not row.get(column):
             continue
         try:
-            resolve_inside(folder, row[column])
-        except (DataError, ValueError, OSError):  # a NUL byte, a loop of links, too long a name
+            resolve_inside(folder, row[column], follow_links=follow_links)
+        except DataError:
+            remedy = "Paths must be relative to that folder and stay in it."
+            how = ", or is no path"
+            if leaves_by_link(folder, row[column]):
+                how = " through a symbolic link"
+                remedy = "If that is meant, allow it with --follow-links."
             raise DataError(
-                f"{FILE_NAME} row {number}: the {column} leaves the data folder {folder}, or is no "
-                "path. Paths must be relative to that folder and stay in it."
+                f"{FILE_NAME} row {number}: the {column} leaves the data folder {folder}{how}. "
+                f"{remedy}"
             ) from None
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from mammo_tf.cli.options import UserPath
 from mammo_tf.errors import UserError
 
 _PROGRESS_PIXELS = 2_000_000  # below that all is done within about two seconds
@@ -13,7 +14,7 @@ def codec():
 
 
 @codec.command()
-@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.argument("image", type=UserPath(exists=True, dir_okay=False))
 @click.option(
     "--cratios",
     metavar="CR,CR,…",
@@ -37,7 +38,7 @@ def codec():
 @click.option(
     "--tolerance", default=0.05, show_default=True, help="How far off a layer may be (0.05 = 5 %)."
 )
-@click.option("--out", type=click.Path(file_okay=False), help="Also write one .j2k per CR here.")
+@click.option("--out", type=UserPath(file_okay=False), help="Also write one .j2k per CR here.")
 @click.option("--threads", type=int, help="Threads for OpenJPEG.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def measure(image, cratios, method, max_value, tolerance, out, threads, as_json):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mammo_tf.cli.options import UserPath
 from mammo_tf.errors import UserError
 
 DATA_SETS = {
@@ -21,9 +22,9 @@ def data():
 
 @data.command()
 @click.argument("name", metavar="NAME", type=click.Choice(sorted(DATA_SETS)))
-@click.option("--manual-dir", type=click.Path(), help="Folder with the raw files.")
+@click.option("--manual-dir", type=UserPath(), help="Folder with the raw files.")
 @click.option(
-    "--data-dir", type=click.Path(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
+    "--data-dir", type=UserPath(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
 )
 @click.option("--cratios", help="Compression ratios to keep, e.g. 1,100,1000 (1 is lossless).")
 @click.option("--plain", is_flag=True, help="Keep one lossless PNG per image and no ratios.")
@@ -35,8 +36,36 @@ def data():
 )
 @click.option("--strict", is_flag=True, help="Stop at the first study that cannot be used.")
 @click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
+@click.option(
+    "--follow-links",
+    is_flag=True,
+    help="ncc: follow symbolic links out of --manual-dir, e.g. to a mounted archive.",
+)
+@click.option(
+    "--join-ids",
+    is_flag=True,
+    help='ncc: patient ids that differ only in leading zeros, ".0" or case are one patient.',
+)
+@click.option(
+    "--allow-burned-in",
+    is_flag=True,
+    help="ncc: take images that say that text is burned into their pixels, maybe a name.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def build(name, manual_dir, data_dir, cratios, plain, max_quarantine, strict, workers, as_json):
+def build(
+    name,
+    manual_dir,
+    data_dir,
+    cratios,
+    plain,
+    max_quarantine,
+    strict,
+    workers,
+    follow_links,
+    join_ids,
+    allow_burned_in,
+    as_json,
+):
     """Build data set NAME (ncc or mini_mias) from the raw files in --manual-dir.
 
     A data set that is there already is left as it is. What cannot be used is listed in
@@ -57,6 +86,9 @@ def build(name, manual_dir, data_dir, cratios, plain, max_quarantine, strict, wo
         max_quarantine=max_quarantine,
         strict=strict,
         workers=workers,
+        follow_links=follow_links,
+        join_ids=join_ids,
+        allow_burned_in=allow_burned_in,
     )
     result = _describe(Path(builder.data_dir)) | {"was_there": builder.was_there}
     _print([result], as_json=as_json, first_only=True)
@@ -64,7 +96,7 @@ def build(name, manual_dir, data_dir, cratios, plain, max_quarantine, strict, wo
 
 @data.command("list")
 @click.option(
-    "--data-dir", type=click.Path(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
+    "--data-dir", type=UserPath(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_data_sets(data_dir, as_json):

@@ -2,6 +2,8 @@
 
 import click
 
+from mammo_tf.cli.options import UserPath
+
 _PACKAGES = (
     "tensorflow",
     "keras",
@@ -23,7 +25,7 @@ _PACKAGES = (
     "--path",
     default=".",
     show_default=True,
-    type=click.Path(exists=True),
+    type=UserPath(exists=True),
     help="A folder on the disk whose free space matters.",
 )
 def doctor(as_json, path):

@@ -2,6 +2,7 @@
 
 import click
 
+from mammo_tf.cli.options import UserPath
 from mammo_tf.errors import UserError
 
 
@@ -11,7 +12,7 @@ def phantom():
 
 
 @phantom.command()
-@click.argument("out", type=click.Path(file_okay=False))
+@click.argument("out", type=UserPath(file_okay=False))
 @click.option("--studies", default=40, show_default=True, help="Four-view studies to write.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from mammo_tf.cli.options import UserPath
 from mammo_tf.errors import UserError
 
 NOTICE = "Research only, not a medical device. Scores are not probabilities of cancer."
@@ -36,17 +37,17 @@ class _Settings:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--model", type=click.Choice(["ssd"]), default="ssd", help="Kind of the model.")
-@click.argument("weights", type=click.Path(exists=True))
+@click.argument("weights", type=UserPath(exists=True))
 @click.argument(
     "images",
     metavar="IMAGE...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False),
+    type=UserPath(exists=True, dir_okay=False),
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False),
+    type=UserPath(file_okay=False),
     default="predictions",
     help="Folder of the results; those of an earlier run are replaced.",
 )

@@ -25,6 +25,7 @@ from mammo_tf.errors import DataError
 TEXT = (
     "BodyPartExamined",
     "BreastImplantPresent",
+    "BurnedInAnnotation",
     "FieldOfViewHorizontalFlip",
     "ImageLaterality",
     "Laterality",

@@ -39,6 +39,8 @@ class MammogramMetadata:
         presentation_intent: "FOR PRESENTATION", "FOR PROCESSING", or "" if the file is silent.
         transfer_syntax_uid: How the file stores its pixels.
         lossy: Whether the image has ever been compressed with loss, as far as the file tells.
+        burned_in_annotation: Whether the pixels hold text that may identify the woman (Burned In
+            Annotation); None if the file is silent.
         implant_present: Whether the breast has an implant; None if the file is silent.
         view_modifiers: Short names from CID 4015: "ID" (implant displaced), "M" (magnification),
             "S" (spot compression), ...; "OTHER" for codes outside it.
@@ -57,6 +59,7 @@ class MammogramMetadata:
     presentation_intent: str
     transfer_syntax_uid: str
     lossy: bool
+    burned_in_annotation: bool | None
     implant_present: bool | None
     view_modifiers: tuple[str, ...]
     orientation_source: str
@@ -125,7 +128,8 @@ def build_metadata(
         presentation_intent=presentation_intent(header),
         transfer_syntax_uid=str(header.transfer_syntax),
         lossy=lossy_frame or header.get("LossyImageCompression") == "01",
-        implant_present={"YES": True, "NO": False}.get(header.get("BreastImplantPresent", "")),
+        burned_in_annotation=_yes_or_no(header, "BurnedInAnnotation"),
+        implant_present=_yes_or_no(header, "BreastImplantPresent"),
         view_modifiers=modifiers,
         orientation_source=orientation_source,
     )
@@ -142,6 +146,10 @@ def presentation_intent(header: Header) -> str:
     if sop_class == uid.DigitalMammographyXRayImageStorageForPresentation:
         return "FOR PRESENTATION"
     return ""
+
+
+def _yes_or_no(header: Header, keyword: str) -> bool | None:
+    return {"YES": True, "NO": False}.get(header.get(keyword, "").upper())
 
 
 def _label(text: str) -> str:

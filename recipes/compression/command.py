@@ -2,6 +2,8 @@
 
 import click
 
+from mammo_tf.cli.options import UserPath
+
 
 def _parse_cratios(_context, _parameter, text: str | None) -> tuple[float, ...] | None:
     if text is None:
@@ -42,13 +44,13 @@ def _parse_cratios(_context, _parameter, text: str | None) -> tuple[float, ...] 
     help="single: train and test at one CR (Table 1). cross: each model at every CR (Table 2). "
     "May be given twice; cross reuses the models of single.",
 )
-@click.option("--manual-dir", type=click.Path(), help="Folder with the raw files.")
+@click.option("--manual-dir", type=UserPath(), help="Folder with the raw files.")
 @click.option(
-    "--data-dir", type=click.Path(), help="Folder of the built data set. [default: RUN_DIR/data]"
+    "--data-dir", type=UserPath(), help="Folder of the built data set. [default: RUN_DIR/data]"
 )
 @click.option(
     "--run-dir",
-    type=click.Path(),
+    type=UserPath(),
     help="Folder of the results; the same command takes it up where it stopped. "
     "[default: runs/compression-DATASET]",
 )

@@ -2,19 +2,21 @@
 
 import click
 
+from mammo_tf.cli.options import UserPath
+
 PARTS = ("classify", "detect", "combine")
 
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--manual-dir", type=click.Path(), help="Folder with all-mias.tar.gz, or what is in it."
+    "--manual-dir", type=UserPath(), help="Folder with all-mias.tar.gz, or what is in it."
 )
 @click.option(
-    "--data-dir", type=click.Path(), help="Folder of the built data set. [default: RUN_DIR/data]"
+    "--data-dir", type=UserPath(), help="Folder of the built data set. [default: RUN_DIR/data]"
 )
 @click.option(
     "--run-dir",
-    type=click.Path(),
+    type=UserPath(),
     default="runs/mias-lesions",
     help="Folder of the results; the same command takes it up where it stopped.",
 )

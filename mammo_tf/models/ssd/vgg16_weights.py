@@ -116,7 +116,7 @@ def _read_file(source: str | os.PathLike) -> dict[str, list[np.ndarray]]:
 
 def _check_path(source: str | os.PathLike) -> Path:
     try:
-        path = Path(source)
+        path = Path(os.path.expanduser(source))
         size = path.stat().st_size if path.is_file() else None
     except (OSError, TypeError, ValueError):
         size = None
