@@ -207,34 +207,166 @@ def test_padding_is_black_and_outside_every_range(tmp_path):
     np.testing.assert_allclose(shown[0], 0)
 
 
+UNUSABLE = [
+    ({"WindowCenter": [1, 2], "WindowWidth": []}, "WindowCenter and WindowWidth: 2 unusable"),
+    ({"WindowCenter": 1, "WindowWidth": 0}, "WindowCenter and WindowWidth: 1 unusable"),
+    ({"WindowCenter": 1, "WindowWidth": -5}, "WindowCenter and WindowWidth: 1 unusable"),
+    (
+        {"WindowCenter": 1, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"},
+        "WindowCenter and WindowWidth: 1 unusable",
+    ),
+    ({"RescaleSlope": 0, "RescaleIntercept": 0}, "RescaleSlope and RescaleIntercept are unusable"),
+    ({"RescaleSlope": 1e305, "RescaleIntercept": 0}, "RescaleSlope and RescaleIntercept are unu"),
+    ({"VOILUTSequence": [look_up_table(0, 0, [1, 2])]}, "VOILUTSequence: 1 unusable"),
+    ({"ModalityLUTSequence": [look_up_table(0, 17, [1, 2])]}, "ModalityLUTSequence: 1 unusable"),
+]
+
+
+@pytest.mark.parametrize(("elements", "note"), UNUSABLE)
+def test_what_display_cannot_use_is_left_out_with_a_note(tmp_path, elements, note):
+    path = write_mammogram(tmp_path / "a.dcm", **elements)
+    mammogram = read_mammogram(path)
+    np.testing.assert_array_equal(mammogram.pixels, make_breast())
+    assert [line for line in mammogram.metadata.notes if line.startswith(note)]
+    np.testing.assert_allclose(mammogram.display(), make_breast() / 4095, atol=1e-6)
+
+
+def test_the_usable_window_and_table_of_several_stay(tmp_path):
+    luts = [look_up_table(0, 16, [1, 2, 3]), look_up_table(0, 12, [4095, 0])]
+    luts[0].LUTDescriptor = [300, 0, 16]  # it has three
+    elements = {"WindowCenter": [1, 2048], "WindowWidth": [0, 2048], "VOILUTSequence": luts}
+    path = write_mammogram(tmp_path / "a.dcm", **elements)
+    mammogram = read_mammogram(path)
+    assert mammogram.metadata.notes == (
+        "VOILUTSequence: 1 unusable; left out.",
+        "WindowCenter and WindowWidth: 1 unusable; left out.",
+    )
+    assert mammogram.display_transform.num_alternatives == 2
+    np.testing.assert_array_equal(mammogram.display(0), make_breast() == 0)
+    expected = np.clip((make_breast() - 2047.5) / 2047 + 0.5, 0, 1)
+    np.testing.assert_allclose(mammogram.display(1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("vr", ["US", "OW"])
+def test_empty_items_and_windows_say_nothing(tmp_path, vr):
+    elements = {
+        "ModalityLUTSequence": [Dataset()],
+        "VOILUTSequence": [Dataset(), Dataset()],
+        "WindowCenter": "",
+        "WindowWidth": "",
+    }
+    mammogram = read_mammogram(write_mammogram(tmp_path / "a.dcm", **elements))
+    assert mammogram.metadata.notes == ()
+    np.testing.assert_allclose(mammogram.display(), make_breast() / 4095, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("elements", "message"),
     [
-        ({"WindowCenter": [1, 2], "WindowWidth": [3]}, "as many of the one as"),
-        ({"WindowCenter": 1, "WindowWidth": 0}, "at least 1 for LINEAR"),
         (
-            {"WindowCenter": 1, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"},
-            "positive for SIGMOID",
+            {"WindowCenter": 1, "WindowWidth": 5, "VOILUTFunction": "SAMPLED_SIGMOID"},
+            "VOILUTFunction must be LINEAR, LINEAR_EXACT or SIGMOID",
         ),
-        ({"WindowCenter": 1, "WindowWidth": 5, "VOILUTFunction": "MAGIC"}, "VOILUTFunction"),
-        ({"RescaleSlope": 0, "RescaleIntercept": 0}, "RescaleSlope"),
-        ({"VOILUTSequence": [Dataset()]}, "VOILUTSequence is incomplete"),
-        ({"VOILUTSequence": [look_up_table(0, 0, [1, 2])]}, "unusable number of bits"),
+        (
+            {"WindowCenter": 1, "WindowWidth": 5, "RescaleSlope": 0, "RescaleIntercept": 0},
+            "RescaleSlope and RescaleIntercept, or ModalityLUTSequence, are unusable",
+        ),
+        (
+            {
+                "WindowCenter": 1,
+                "WindowWidth": 5,
+                "ModalityLUTSequence": [look_up_table(0, 0, [1, 2])],
+            },
+            "RescaleSlope and RescaleIntercept, or ModalityLUTSequence, are unusable",
+        ),
     ],
 )
-def test_unusable_display_modules_are_refused(tmp_path, elements, message):
-    path = write_mammogram(tmp_path / "a.dcm", **elements)
-    with pytest.raises(DataError, match=message) as caught:
-        read_mammogram(path)
-    assert str(caught.value).startswith("a.dcm: ")
+def test_only_display_refuses_what_it_would_show_wrongly(tmp_path, elements, message):
+    mammogram = read_mammogram(write_mammogram(tmp_path / "a.dcm", **elements))
+    np.testing.assert_array_equal(mammogram.pixels, make_breast())
+    assert mammogram.metadata.notes
+    with pytest.raises(DataError, match=f"^a.dcm: the image cannot be displayed: {message}"):
+        mammogram.display()
 
 
-def test_a_lut_with_fewer_entries_than_it_says_is_refused(tmp_path):
-    lut = look_up_table(0, 16, [1, 2, 3])
-    lut.LUTDescriptor = [300, 0, 16]
-    path = write_mammogram(tmp_path / "a.dcm", VOILUTSequence=[lut])
-    with pytest.raises(DataError, match="fewer entries"):
-        read_mammogram(path)
+def test_an_unknown_function_does_not_matter_where_a_table_or_no_window_is(tmp_path):
+    lut = look_up_table(0, 12, [0, 4095])
+    for elements in ({"VOILUTSequence": [lut], "WindowCenter": 9, "WindowWidth": 9}, {}):
+        path = write_mammogram(tmp_path / "a.dcm", VOILUTFunction="MAGIC", **elements)
+        read_mammogram(path).display()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_entries_of_fewer_bits_than_declared_reach_white(tmp_path, bits, sequence):
+    top = 2**bits - 1
+    lut = look_up_table(0, 16, [0, top // 2, top])
+    values = [0, 1, 2, 4095]
+    shown = show(tmp_path, values=values, **{sequence: [lut]})
+    np.testing.assert_allclose(shown, [0, (top // 2) / top, 1, 1], atol=1e-6)
+    notes = read_mammogram(tmp_path / "a.dcm").metadata.notes
+    assert notes == (f"{sequence}: entries of {bits} bits, not 16 as said.",)
+
+
+def test_entries_of_more_bits_than_declared_are_not_all_white(tmp_path):
+    lut = look_up_table(0, 8, [0, 2047, 4095])
+    shown = show(tmp_path, values=[0, 1, 2], VOILUTSequence=[lut])
+    np.testing.assert_allclose(shown, [0, 2047 / 4095, 1], atol=1e-6)
+
+
+def test_a_dim_table_is_left_as_it_is(tmp_path):
+    # Its largest entry needs 15 of 16 bits: a quarter of the range and more is meant so.
+    shown = show(tmp_path, values=[0, 1], VOILUTSequence=[look_up_table(0, 16, [0, 20000])])
+    np.testing.assert_allclose(shown, [0, 20000 / 65535], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("vr", "first", "intercept", "expected"),
+    [
+        ("US", 40000, None, 40000),
+        ("SS", 40000 - 65536, None, 40000),  # unsigned input, so the first value is unsigned
+        ("SS", -2, -3, -2),
+        ("US", 65534, -3, -2),
+        ("SS", -2, None, -2),  # 65534 would lie beyond 12-bit values
+        ("US", 40000, -100, 40000),
+    ],
+)
+def test_the_first_value_takes_its_sign_from_the_input(tmp_path, vr, first, intercept, expected):
+    bits = 16 if abs(expected) > 4095 else 12
+    entries = [0, 1000, 2000, 65535]
+    lut = look_up_table(0, 16, entries)
+    lut.add_new("LUTDescriptor", vr, [4, first, 16])
+    rescale = {} if intercept is None else {"RescaleSlope": 1, "RescaleIntercept": intercept}
+    shift = intercept or 0
+    inputs = [expected + step for step in range(4)]
+    stored = [value - shift for value in inputs if value - shift >= 0]
+    shown = show(tmp_path, values=stored, bits_stored=bits, VOILUTSequence=[lut], **rescale)
+    np.testing.assert_allclose(shown, np.array(entries[-len(stored) :]) / 65535, atol=1e-6)
+
+
+def test_a_linear_window_below_one_is_taken_as_exact(tmp_path):
+    # Slope 1/4096: values of 0 to 1, c = 0.5, w = 0.5.
+    shown = show(
+        tmp_path,
+        RescaleSlope=0.000244140625,
+        RescaleIntercept=0,
+        WindowCenter=0.5,
+        WindowWidth=0.5,
+    )
+    expected = np.clip((np.array(ROW) / 4096 - 0.5) / 0.5 + 0.5, 0, 1)
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
+
+
+def test_absurd_windows_stay_within_zero_and_one(tmp_path):
+    for center, width in ((1e30, 1e30), (-1e30, 1e-30), (0, 1e300), (2047, 5e-324)):
+        for function in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+            shown = show(
+                tmp_path,
+                WindowCenter=f"{center:g}",
+                WindowWidth=f"{width:g}",
+                VOILUTFunction=function,
+            )
+            assert np.isfinite(shown).all() and shown.min() >= 0 and shown.max() <= 1
 
 
 def test_an_alternative_that_is_not_there(tmp_path):

@@ -8,12 +8,14 @@ import logging
 import pickle
 import traceback
 
+import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
 from mammo_tf.dicom import patient_key, read_mammogram
 from mammo_tf.errors import DataError, UserError
-from mammo_tf.testing import write_mammogram
+from mammo_tf.testing import make_breast, write_mammogram
 
 
 def facts(tmp_path, *, salt=None, read_view=None, read_laterality=None, **options):
@@ -165,8 +167,52 @@ def test_pixel_spacing(tmp_path):
     both.pop("PixelSpacing")
     assert facts(tmp_path, **both).pixel_spacing_mm == (0.07, 0.08)
     assert facts(tmp_path).pixel_spacing_mm is None
-    with pytest.raises(DataError, match="PixelSpacing must be two positive numbers"):
-        facts(tmp_path, PixelSpacing=[0.07, 0])
+
+
+@pytest.mark.parametrize("spacing", [[0, 0], [0.07, 0], [0.07], [-0.07, -0.07], [70, 70]])
+def test_a_spacing_that_no_mammogram_has_is_left_out_with_a_note(tmp_path, spacing):
+    found = facts(tmp_path, PixelSpacing=spacing)
+    assert found.pixel_spacing_mm is None
+    assert found.notes == ("PixelSpacing unusable; left out.",)
+    # The detector's is taken instead where it is one.
+    found = facts(tmp_path, PixelSpacing=spacing, ImagerPixelSpacing=[0.07, 0.08])
+    assert found.pixel_spacing_mm == (0.07, 0.08)
+
+
+def test_a_decimal_comma_is_read(tmp_path):
+    path = write_mammogram(
+        tmp_path / "a.dcm", ImagerPixelSpacing=[0.071, 0.082], RescaleSlope=2.5, RescaleIntercept=0
+    )
+    content = path.read_bytes().replace(b"0.071\\0.082", b"0,071\\0,082").replace(b"2.5", b"2,5")
+    path.write_bytes(content)
+    mammogram = read_mammogram(path)
+    assert mammogram.metadata.pixel_spacing_mm == (0.071, 0.082)
+    assert mammogram.display_transform.slope == 2.5
+
+
+@pytest.mark.parametrize("vr", ["LO", "UT", "FD", "OB", "UN", "ST"])
+def test_an_odd_value_representation_of_the_spacing(tmp_path, vr):
+    path = write_mammogram(tmp_path / "a.dcm", ImagerPixelSpacing=None)
+    dataset = pydicom.dcmread(path)
+    text = "0.07\\0.08"
+    value = {"FD": [0.07, 0.08], "OB": text.encode() + b" ", "UN": text.encode() + b" "}
+    dataset.add_new("ImagerPixelSpacing", vr, value.get(vr, text))
+    dataset.save_as(path)
+    assert read_mammogram(path).metadata.pixel_spacing_mm == (0.07, 0.08)
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    ["RescaleSlope", "WindowWidth", "PixelPaddingValue", "VOILUTSequence", "ViewCodeSequence"],
+)
+def test_an_element_of_nonsense_that_is_not_needed_is_left_out(tmp_path, keyword):
+    path = write_mammogram(tmp_path / "a.dcm", **{keyword: None})
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(keyword, "OB", b"\xff\xfe\xfd\xfc\xfb\xfa")
+    dataset.save_as(path)
+    mammogram = read_mammogram(path)
+    np.testing.assert_array_equal(mammogram.pixels, make_breast())
+    assert [note for note in mammogram.metadata.notes if keyword in note]
 
 
 def test_device_and_compression(tmp_path):
@@ -276,7 +322,6 @@ def test_free_text_in_places_for_codes_does_not_leave_either(tmp_path):
     [
         {"Modality": f"{SECRET}"},
         {"PhotometricInterpretation": SECRET},
-        {"VOILUTFunction": SECRET},
         {"NumberOfFrames": 3},
         {"laterality": "B"},
         {"Rows": 9},
@@ -288,8 +333,6 @@ def test_free_text_in_places_for_codes_does_not_leave_either(tmp_path):
 )
 def test_error_messages_and_tracebacks_name_nobody(tmp_path, caplog, wrong):
     caplog.set_level(logging.DEBUG)
-    import numpy as np
-
     elements = {**IDENTIFYING, **wrong}
     path = write_mammogram(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16), **elements)
     with pytest.raises(DataError) as caught:
@@ -300,3 +343,17 @@ def test_error_messages_and_tracebacks_name_nobody(tmp_path, caplog, wrong):
     assert_no_trace(message)
     assert_no_trace("".join(traceback.format_exception(caught.value)))
     assert_no_trace(caplog.text)
+
+
+def test_notes_and_what_display_refuses_name_nobody(tmp_path):
+    elements = {**IDENTIFYING, "VOILUTFunction": SECRET, "WindowCenter": 1, "WindowWidth": 1}
+    path = write_mammogram(tmp_path / "a.dcm", **elements)
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("PixelSpacing", "LO", SECRET)
+    dataset.save_as(path)
+    mammogram = read_mammogram(path, salt="salt")
+    assert len(mammogram.metadata.notes) == 2
+    assert_no_trace(repr(mammogram))
+    with pytest.raises(DataError) as caught:
+        mammogram.display()
+    assert_no_trace(str(caught.value))

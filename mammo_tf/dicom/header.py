@@ -6,20 +6,18 @@ never loaded. `PatientID` is listed because its salted hash is; it leaves this m
 
 import contextlib
 import dataclasses
-import io
+import functools
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydicom import uid
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.sequence import Sequence
 
-from mammo_tf.dicom import safety
+from mammo_tf.dicom import part10, refusals, safety, values
 from mammo_tf.errors import DataError
 
 TEXT = (
@@ -71,29 +69,33 @@ SEQUENCES = (
     "VOILUTSequence",
     "ViewCodeSequence",
 )
-PIXELS = ("PixelData",)
+# Without these it could not be told what the stored values are and whose; any other element that
+# cannot be read is left out, with a note.
+_NEEDED = frozenset(
+    {
+        "BitsAllocated",
+        "BitsStored",
+        "BodyPartExamined",
+        "Columns",
+        "HighBit",
+        "ImageLaterality",
+        "Laterality",
+        "Modality",
+        "NumberOfFrames",
+        "PatientID",
+        "PhotometricInterpretation",
+        "PixelRepresentation",
+        "PresentationIntentType",
+        "Rows",
+        "SOPClassUID",
+        "SamplesPerPixel",
+        "ViewPosition",
+    }
+)
 
-_ALLOWED = [tag_for_keyword(word) for word in (*TEXT, *WHOLE, *REAL, *LISTS, *SEQUENCES, *PIXELS)]
-_META_GROUP = 2
+_ALLOWED = frozenset(tag_for_keyword(word) for word in (*TEXT, *WHOLE, *REAL, *LISTS, *SEQUENCES))
 # warnings.catch_warnings changes the whole process, so one thread at a time.
 _WARNINGS_LOCK = threading.Lock()
-
-
-@dataclasses.dataclass(frozen=True)
-class RawLut:
-    """One look-up table as the file has it (PS3.3 C.11.1.1.1).
-
-    Attributes:
-        num_entries: Number of entries, 1 to 65536.
-        first_mapped: Input value of the first entry.
-        bits: Bits per entry.
-        data: Entries as stored: bytes, or whole numbers.
-    """
-
-    num_entries: int
-    first_mapped: int
-    bits: int
-    data: bytes | tuple[int, ...] = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,9 +109,9 @@ class Header:
         view_codes: Code values of View Code Sequence.
         modifier_codes: Code values of the View Modifier Code Sequences inside it.
         modality_luts: Items of Modality LUT Sequence.
-        voi_luts: Items of VOI LUT Sequence.
-        pixel_data: The value of Pixel Data: raw samples, or encapsulated fragments.
-        pixel_vr: "OB" or "OW".
+        voi_luts: Items of VOI LUT Sequence; None in either for a table that is incomplete.
+        pixels: Pixel Data: raw samples, or encapsulated fragments.
+        notes: One line for each thing that the file has and that was left out; reading adds to it.
     """
 
     name: str
@@ -117,10 +119,10 @@ class Header:
     values: dict[str, Any]
     view_codes: tuple[str, ...]
     modifier_codes: tuple[str, ...]
-    modality_luts: tuple[RawLut, ...] = dataclasses.field(repr=False)
-    voi_luts: tuple[RawLut, ...] = dataclasses.field(repr=False)
-    pixel_data: bytes = dataclasses.field(repr=False)
-    pixel_vr: str
+    modality_luts: list[values.RawLut | None] = dataclasses.field(repr=False)
+    voi_luts: list[values.RawLut | None] = dataclasses.field(repr=False)
+    pixels: part10.PixelElement = dataclasses.field(repr=False)
+    notes: list[str]
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """Returns the element's value, or `default` where the file has none."""
@@ -141,7 +143,7 @@ def read_header(content: bytes, name: str, max_pixels: int) -> Header:
     """Parses a DICOM file held in memory; no pixel is decoded.
 
     Args:
-        content: The whole file, from its preamble on.
+        content: The whole file.
         name: The file's name, for messages.
         max_pixels: Bounds what a deflated data set may inflate to.
 
@@ -149,7 +151,8 @@ def read_header(content: bytes, name: str, max_pixels: int) -> Header:
         The allowed elements.
 
     Raises:
-        DataError: If the file is cut off, damaged, has no pixel data or an unknown transfer syntax.
+        DataError: If the file is cut off, damaged, has no pixel data or a transfer syntax that is
+            unknown or not read.
     """
     with _collected_warnings() as caught:
         try:
@@ -157,15 +160,11 @@ def read_header(content: bytes, name: str, max_pixels: int) -> Header:
         except DataError:
             raise
         except Exception:  # a hostile file can make pydicom raise nearly anything
-            raise _damaged(name) from None
+            raise refusals.damaged(name) from None
     # pydicom only warns when a file ends inside an element. Its other warnings are about the form
     # of single values (too long, odd characters); what matters is checked where it is used.
     if any("End of file" in str(warning.message) for warning in caught):
         raise DataError(f"{name}: the file is cut off; copy it again.")
-    if not header.pixel_data:
-        raise DataError(
-            f"{name}: there is no pixel data: the file is cut off or holds no image; copy it again."
-        )
     return header
 
 
@@ -194,111 +193,79 @@ def _collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 def _parse(content: bytes, name: str, max_pixels: int) -> Header:
-    stream = io.BytesIO(content)
-    stream.seek(132)
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != _META_GROUP)
-    syntax = uid.UID(str(meta.get("TransferSyntaxUID", "")))
-    if not syntax.is_transfer_syntax or syntax.is_private:
-        raise DataError(
-            f"{name}: the transfer syntax is missing or unknown; export the file again."
-        )
-    if syntax.is_deflated:
-        stream = io.BytesIO(safety.inflate(content[stream.tell() :], name, max_pixels))
-    dataset = read_dataset(
-        stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=list(_ALLOWED)
-    )
-    values = {}
-    for keywords, convert in ((TEXT, _text), (WHOLE, _whole), (REAL, _real), (LISTS, _list)):
-        for keyword in keywords:
-            if (value := _value(dataset, keyword)) is not None:
-                values[keyword] = _converted(value, convert, keyword, name)
-    views = _items(dataset, "ViewCodeSequence", name)
-    modifiers = [m for view in views for m in _items(view, "ViewModifierCodeSequence", name)]
-    pixels = _value(dataset, "PixelData")
-    pixel_vr = str(dataset["PixelData"].VR) if isinstance(pixels, bytes) else ""
+    notes: list[str] = []
+    content, position, syntax = _open_data_set(content, name, max_pixels, notes)
+    elements = part10.read_elements(content, position, syntax, _ALLOWED)
+    if elements.num_unnamed:
+        notes.append(f"{elements.num_unnamed} elements have no value representation (VR).")
+    if elements.pixels is None or not elements.pixels.value:
+        raise refusals.no_pixel_data(elements.dataset, name)
+    reader = _Reader(elements.dataset, name, notes)
+    views = reader.read("ViewCodeSequence", values.items_of, [])
+    modifiers = [m for view in views for m in values.items_of(view, "ViewModifierCodeSequence")]
     return Header(
         name=name,
         transfer_syntax=syntax,
-        values=values,
-        view_codes=_codes(views),
-        modifier_codes=_codes(modifiers),
-        modality_luts=_luts(dataset, "ModalityLUTSequence", name),
-        voi_luts=_luts(dataset, "VOILUTSequence", name),
-        pixel_data=pixels if isinstance(pixels, bytes) else b"",
-        pixel_vr=pixel_vr,
+        values=reader.plain_values(),
+        view_codes=values.codes_of(views),
+        modifier_codes=values.codes_of(modifiers),
+        modality_luts=reader.read("ModalityLUTSequence", values.luts_of, [None]),
+        voi_luts=reader.read("VOILUTSequence", values.luts_of, [None]),
+        pixels=elements.pixels,
+        notes=notes,
     )
 
 
-def _items(dataset: Dataset, keyword: str, name: str) -> list[Dataset]:
-    items = list(_many(_value(dataset, keyword) or ()))
-    if not all(isinstance(item, Dataset) for item in items):
-        raise DataError(f"{name}: {keyword} is not a sequence; export the file again.")
-    return items
+def _open_data_set(
+    content: bytes, name: str, max_pixels: int, notes: list[str]
+) -> tuple[bytes, int, uid.UID]:
+    """Returns the (inflated) data set, where in it the first element is, and its encoding."""
+    start = part10.find_first_element(content)
+    meta, position = part10.read_file_meta(content, start)
+    if start == 0 and not meta:
+        syntax = part10.guess_transfer_syntax(content[: part10.SNIFF_BYTES])
+        notes.append(f"Preamble and file meta information are missing; read as {syntax.name}.")
+        return content, 0, syntax
+    syntax = uid.UID(str(meta.get("TransferSyntaxUID", "")))
+    refusals.check_storage(meta, syntax, name)
+    if syntax.is_deflated:
+        return safety.inflate(content[position:], name, max_pixels), 0, syntax
+    return content, position, syntax
 
 
-def _codes(items: list[Dataset]) -> tuple[str, ...]:
-    return tuple(_text(value) for item in items if (value := _value(item, "CodeValue")))
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Reader:
+    """Converts elements; one that is not needed and cannot be read becomes a note."""
+
+    dataset: Dataset
+    name: str
+    notes: list[str]
+
+    def read(self, keyword: str, convert: Callable[[Dataset, str], Any], default: Any) -> Any:
+        try:
+            return convert(self.dataset, keyword)
+        except (TypeError, ValueError, OverflowError):
+            if keyword in _NEEDED:
+                raise DataError(
+                    f"{self.name}: {keyword} cannot be read; export the file again."
+                ) from None
+            self.notes.append(f"{keyword} cannot be read; left out.")
+            return default
+
+    def plain_values(self) -> dict[str, Any]:
+        found = {
+            keyword: self.read(keyword, functools.partial(_convert, convert), None)
+            for keywords, convert in (
+                (TEXT, values.as_text),
+                (WHOLE, values.as_whole),
+                (REAL, values.as_real),
+                (LISTS, values.as_list),
+            )
+            for keyword in keywords
+        }
+        return {keyword: value for keyword, value in found.items() if value is not None}
 
 
-def _luts(dataset: Dataset, keyword: str, name: str) -> tuple[RawLut, ...]:
-    luts = []
-    for item in _items(dataset, keyword, name):
-        descriptor = _many(_value(item, "LUTDescriptor"))
-        data = _value(item, "LUTData")
-        if len(descriptor) != 3 or data is None:
-            raise DataError(f"{name}: {keyword} is incomplete; export the file again.")
-        num_entries, first_mapped, bits = (int(number) for number in descriptor)
-        data = data if isinstance(data, bytes) else tuple(int(number) for number in _many(data))
-        luts.append(RawLut((num_entries & 0xFFFF) or 65536, first_mapped, bits, data))
-    return tuple(luts)
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    """Returns an element's value; None where it is absent or empty."""
-    element = dataset.get(tag_for_keyword(keyword))
-    if element is None or element.is_empty:
-        return None
-    return element.value
-
-
-def _converted(value: Any, convert, keyword: str, name: str) -> Any:
-    try:
-        return convert(value)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{name}: {keyword} cannot be read; export the file again.") from None
-
-
-def _text(value: Any) -> str:
-    return str(_first(value)).strip(" \0")
-
-
-def _whole(value: Any) -> int:
-    value = _first(value)
-    if isinstance(value, bytes):
-        raise ValueError
-    return int(value)
-
-
-def _real(value: Any) -> float:
-    return float(_first(value))
-
-
-def _list(value: Any) -> tuple[str, ...]:
-    """Returns every value of an element as text; numbers keep their decimal spelling."""
-    return tuple(str(item).strip(" \0") for item in _many(value))
-
-
-def _many(value: Any) -> tuple:
-    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        return (value,)
-    return tuple(value)
-
-
-def _first(value: Any) -> Any:
-    if isinstance(value, Sequence):
-        raise ValueError
-    return _many(value)[0]
-
-
-def _damaged(name: str) -> DataError:
-    return DataError(f"{name}: the DICOM header is damaged or cut off; copy the file again.")
+def _convert(convert: Callable, dataset: Dataset, keyword: str) -> Any:
+    value = values.value_of(dataset, keyword)
+    return None if value is None else convert(value)

@@ -9,7 +9,8 @@ import re
 from pydicom import uid
 
 from mammo_tf.dicom.header import Header
-from mammo_tf.errors import DataError, UserError
+from mammo_tf.dicom.values import parse_real
+from mammo_tf.errors import UserError
 
 _KEY_LENGTH = 16
 _AGE = re.compile(r"^(\d{1,3})([DWMY])$")
@@ -17,6 +18,8 @@ _DAYS_PER_UNIT = {"D": 1, "W": 7, "M": 30.4375, "Y": 365.25}
 # Ages above 89 identify a person (45 CFR 164.514 b 2 i C), so 90 stands for all of them.
 _TOP_AGE = 90
 _MAX_LABEL = 64
+# A pixel of a mammogram has 0.05 to 0.2 mm; thumbnails have more.
+MIN_SPACING_MM, MAX_SPACING_MM = 0.001, 10.0
 _INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")
 FOR_PROCESSING = "FOR PROCESSING"
 
@@ -45,6 +48,8 @@ class MammogramMetadata:
         view_modifiers: Short names from CID 4015: "ID" (implant displaced), "M" (magnification),
             "S" (spot compression), ...; "OTHER" for codes outside it.
         orientation_source: What decided the orientation: see `mammo_tf.dicom.orientation`.
+        notes: One line for each thing that the file has and the reader left out, e.g. a window of
+            width 0; no value of the file but numbers.
     """
 
     view: str | None
@@ -63,6 +68,7 @@ class MammogramMetadata:
     implant_present: bool | None
     view_modifiers: tuple[str, ...]
     orientation_source: str
+    notes: tuple[str, ...] = ()
 
     @property
     def implant_displaced(self) -> bool:
@@ -132,6 +138,7 @@ def build_metadata(
         implant_present=_yes_or_no(header, "BreastImplantPresent"),
         view_modifiers=modifiers,
         orientation_source=orientation_source,
+        notes=tuple(header.notes),
     )
 
 
@@ -166,16 +173,15 @@ def _age_years(text: str) -> int | None:
 
 
 def _spacing(header: Header, transposed: bool) -> tuple[float, float] | None:
+    """Returns the first spacing that a mammogram can have."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if not (values := header.get(keyword)):
             continue
         try:
-            row, column = (float(value) for value in values)
+            row, column = (parse_real(value) for value in values)
         except ValueError:
             row = column = math.nan
-        if not (0 < row < math.inf and 0 < column < math.inf):
-            raise DataError(
-                f"{header.name}: {keyword} must be two positive numbers; export the file again."
-            )
-        return (column, row) if transposed else (row, column)
+        if all(MIN_SPACING_MM <= side <= MAX_SPACING_MM for side in (row, column)):
+            return (column, row) if transposed else (row, column)
+        header.notes.append(f"{keyword} unusable; left out.")
     return None

@@ -16,6 +16,10 @@ DEFAULT_MAX_PIXELS = 200_000_000
 _OTHER_MODALITIES = frozenset({"CR", "DX", "HC", "OT", "RG", "SC"})
 
 
+class ForProcessingError(DataError):
+    """An image that was not asked for with `allow_for_processing`: raw values of the detector."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mammogram:
     """One view of one breast.
@@ -123,15 +127,15 @@ def read_mammogram(
 
 def _pixels(header: Header) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Decodes, masks the padding and turns MONOCHROME1; still as the file is oriented."""
-    decoded, lossy = samples.decode_samples(header)
+    decoded = samples.decode_samples(header)
     bits_stored = header.get("BitsStored")
-    pixels = samples.limit_bits(decoded, bits_stored, lossy)
-    padding = samples.find_padding(header, decoded, pixels)
+    pixels = samples.limit_bits(decoded, bits_stored)
+    padding = samples.find_padding(header, decoded.values, pixels)
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         pixels = pixels.dtype.type(2**bits_stored - 1) - pixels
     if padding is not None:
         pixels[padding] = 0
-    return pixels, padding, lossy
+    return pixels, padding, decoded.lossy
 
 
 def _check_is_mammogram(header: Header, allow_for_processing: bool) -> None:
@@ -149,6 +153,11 @@ def _check_is_mammogram(header: Header, allow_for_processing: bool) -> None:
     if not mammography and not (breast and modality in _OTHER_MODALITIES):
         # Only what looks like a defined term ("CT"): any text may stand in a damaged element.
         shown = modality if len(modality) == 2 and modality.isalpha() else "none"
+        if modality in _OTHER_MODALITIES and not header.get("BodyPartExamined", ""):
+            raise DataError(
+                f"{name}: BodyPartExamined is missing: an image of Modality {shown} is read as a "
+                "mammogram only where that is BREAST; add the element."
+            )
         raise DataError(
             f"{name}: not a mammogram: expected Modality MG, or digitised film of BREAST. "
             f"Received: Modality {shown}."
@@ -156,22 +165,17 @@ def _check_is_mammogram(header: Header, allow_for_processing: bool) -> None:
     if sop_class == uid.BreastTomosynthesisImageStorage:
         raise DataError(f"{name}: tomosynthesis is not read; give the two-dimensional view.")
     if metadata.presentation_intent(header) == metadata.FOR_PROCESSING and not allow_for_processing:
-        raise DataError(
+        raise ForProcessingError(
             f"{name}: the image is FOR PROCESSING, not for display; give the FOR PRESENTATION "
-            "image, or allow it (allow_for_processing=True)."
+            "image of the same view."
         )
 
 
 def _check_image_description(header: Header, max_pixels: int) -> None:
     name = header.name
-    if header.get("NumberOfFrames", 1) != 1:
+    if header.get("NumberOfFrames", 1) not in (0, 1):  # some devices write 0 for an only frame
         raise DataError(f"{name}: several frames are not read; give one image per file.")
-    photometric = header.get("PhotometricInterpretation", "")
-    if header.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise DataError(
-            f"{name}: expected one grey sample per pixel (MONOCHROME1 or MONOCHROME2); colour "
-            "images are not mammograms."
-        )
+    _check_photometric(header)
     safety.check_matrix(header.get("Rows"), header.get("Columns"), name, max_pixels)
     allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
     if allocated not in (8, 16) or stored is None or not 1 <= stored <= allocated:
@@ -180,14 +184,27 @@ def _check_image_description(header: Header, max_pixels: int) -> None:
             f"BitsAllocated={allocated}, BitsStored={stored}; export the image again."
         )
     high = header.high_bit
-    compressed = header.transfer_syntax.is_encapsulated
-    if not stored - 1 <= high < allocated or (
-        compressed and high != stored - 1 and header.transfer_syntax != uid.RLELossless
-    ):
+    syntax = header.transfer_syntax
+    is_raw = not syntax.is_encapsulated or syntax == uid.RLELossless
+    if is_raw and not stored - 1 <= high < allocated:  # codestreams have a depth of their own
         raise DataError(
             f"{name}: HighBit={high} does not fit BitsStored={stored}; export it again."
         )
     if header.get("PixelRepresentation", 0) != 0:
         raise DataError(
             f"{name}: signed pixels are not read (DICOM mammograms are unsigned); export it again."
+        )
+
+
+def _check_photometric(header: Header) -> None:
+    name, photometric = header.name, header.get("PhotometricInterpretation", "")
+    if not photometric:
+        raise DataError(
+            f"{name}: PhotometricInterpretation is missing, so black and white cannot be told "
+            "apart; add the element (MONOCHROME1: 0 is white; MONOCHROME2: 0 is black)."
+        )
+    if header.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise DataError(
+            f"{name}: expected one grey sample per pixel (MONOCHROME1 or MONOCHROME2); colour "
+            "images are not mammograms."
         )

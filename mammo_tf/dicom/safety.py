@@ -4,7 +4,9 @@ import stat
 import zlib
 from pathlib import Path
 
+from mammo_tf.dicom import part10
 from mammo_tf.errors import DataError
+from mammo_tf.signatures import SIGNATURE_BYTES, describe_signature
 
 # Room for everything in a file that is not pixels: private elements, icons, overlays.
 HEADER_ALLOWANCE_BYTES = 64 * 1024 * 1024
@@ -29,7 +31,7 @@ def read_file(path: Path, max_pixels: int) -> bytes:
         max_pixels: Largest number of pixels that the caller will accept.
 
     Returns:
-        The file's bytes, beginning with the 128-byte preamble and the prefix "DICM".
+        The file's bytes.
 
     Raises:
         DataError: If the file is missing, a folder, unreadable, too large or not DICOM.
@@ -53,7 +55,10 @@ def read_file(path: Path, max_pixels: int) -> bytes:
             f"{name}: expected one image of at most {max_pixels} pixels, received a file of more "
             f"than {limit} bytes; raise max_pixels if it really is a single mammogram."
         )
-    if content[128:132] != b"DICM":
+    if part10.find_first_element(content) is None:
+        kind = describe_signature(content[:SIGNATURE_BYTES])
+        if kind is not None:
+            raise DataError(f"{name}: not a DICOM file: it is {kind}.")
         raise DataError(
             f"{name}: not a DICOM file (no 'DICM' after the preamble); give a DICOM Part 10 file."
         )

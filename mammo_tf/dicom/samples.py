@@ -1,14 +1,15 @@
 """From the Pixel Data element to an array of stored values: exactly one decode."""
 
+import dataclasses
 import functools
-import struct
+import io
 from collections.abc import Callable
 
 import numpy as np
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from pydicom import uid
-from pydicom.encaps import parse_basic_offsets, parse_fragments
 
-from mammo_tf.dicom import codestream
+from mammo_tf.dicom import codestream, encapsulation
 from mammo_tf.dicom.header import Header
 from mammo_tf.dicom.run_length import decode_run_length
 from mammo_tf.errors import CodecError, DataError
@@ -23,15 +24,30 @@ _ALWAYS_LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLoss
 _PLUGINS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 
 
-def decode_samples(header: Header) -> tuple[np.ndarray, bool]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """One decoded frame.
+
+    Attributes:
+        values: (rows, columns) uint8 or uint16, writeable, upper bits not yet masked but the high
+            bit at BitsStored − 1.
+        lossy: Whether the frame's own coding is lossy.
+        may_overshoot: Whether values above BitsStored bits are whiter than white, not junk.
+    """
+
+    values: np.ndarray = dataclasses.field(repr=False)
+    lossy: bool = False
+    may_overshoot: bool = False
+
+
+def decode_samples(header: Header) -> Samples:
     """Decodes the one frame of a file whose header has passed `check_header`.
 
     Args:
         header: The file's header and pixel data.
 
     Returns:
-        The samples, (rows, columns) uint8 or uint16, writeable, upper bits not yet masked but the
-        high bit at BitsStored − 1; and whether the frame's own coding is lossy.
+        The samples; what had to be overlooked is added to `header.notes`.
 
     Raises:
         DataError: If the pixel data is cut off, has the wrong length, contradicts the header or
@@ -39,26 +55,33 @@ def decode_samples(header: Header) -> tuple[np.ndarray, bool]:
         CodecError: If the plug-in for the transfer syntax is not installed.
     """
     if not header.transfer_syntax.is_encapsulated:
-        return _at_high_bit(_native(header), header), False
-    frame = _single_frame(header)
+        return Samples(_at_high_bit(_native(header), header))
+    frame = _frame(header)
     if header.transfer_syntax == uid.RLELossless:
         rows, columns = header.get("Rows"), header.get("Columns")
         num_bytes = header.get("BitsAllocated") // 8
         decoded = decode_run_length(frame, rows, columns, num_bytes, header.name)
-        return _at_high_bit(decoded, header), False
+        return Samples(_at_high_bit(decoded, header))
     if header.transfer_syntax in _JPEG2000:
         frame, info = codestream.describe_jpeg2000(frame, header.name)
     elif header.transfer_syntax in _JPEG:
-        info = codestream.describe_jpeg(frame, header.name)
+        frame, info = codestream.describe_jpeg(frame, header.name)
     else:
         raise _unsupported(header)
     _check_claims(info, header)
     dtype = np.dtype("u1" if info.precision <= 8 else "<u2")
-    samples = _shaped(_run_decoder(frame, header), dtype, header)
-    return samples, info.irreversible or header.transfer_syntax in _ALWAYS_LOSSY
+    if info.has_offset:
+        decoded = _decode_with_offset(frame, info, header)
+    else:
+        decoded = _shaped(_run_decoder(frame, header), dtype, header)
+    if info.precision == header.high_bit + 1 > header.get("BitsStored"):
+        decoded = _at_high_bit(decoded, header)
+    lossy = info.irreversible or header.transfer_syntax in _ALWAYS_LOSSY
+    # Signed samples under an unsigned header are bit patterns: what is above BitsStored is sign.
+    return Samples(decoded, lossy, may_overshoot=lossy and not info.signed)
 
 
-def limit_bits(samples: np.ndarray, bits_stored: int, lossy: bool) -> np.ndarray:
+def limit_bits(samples: Samples, bits_stored: int) -> np.ndarray:
     """Brings every sample into BitsStored bits.
 
     Junk above the stored bits (overlays, in old files) is masked off. A lossy codec may instead
@@ -66,61 +89,56 @@ def limit_bits(samples: np.ndarray, bits_stored: int, lossy: bool) -> np.ndarray
     it is clipped.
 
     Args:
-        samples: (height, width) uint8 or uint16.
+        samples: As decoded.
         bits_stored: Bits that carry the image.
-        lossy: Whether the samples come from a lossy codec.
 
     Returns:
         (height, width); uint8 up to 8 bits, else uint16.
     """
-    limit = 2**bits_stored - 1
-    if samples.size and int(samples.max()) > limit:
-        bound = samples.dtype.type(limit)
-        samples = np.minimum(samples, bound) if lossy else samples & bound
-    return samples.astype(np.uint8 if bits_stored <= 8 else np.uint16, copy=False)
+    limit, values = 2**bits_stored - 1, samples.values
+    if values.size and int(values.max()) > limit:
+        bound = values.dtype.type(limit)
+        values = np.minimum(values, bound) if samples.may_overshoot else values & bound
+    return values.astype(np.uint8 if bits_stored <= 8 else np.uint16, copy=False)
 
 
 def _native(header: Header) -> np.ndarray:
     num_bytes = header.get("BitsAllocated") // 8
     dtype = np.dtype(f"{'<' if header.little_endian else '>'}u{num_bytes}")
     expected = header.get("Rows") * header.get("Columns") * num_bytes
-    data = header.pixel_data
-    if len(data) not in (expected, expected + expected % 2):
+    data, name = header.pixels.value, header.name
+    looks_compressed = data.startswith(encapsulation.ITEM) and len(data) != expected
+    if looks_compressed or not header.pixels.has_defined_length:
+        raise DataError(
+            f"{name}: the pixel data is compressed although the transfer syntax "
+            f"({header.transfer_syntax.name}) says that it is not; export the file again."
+        )
+    # PS3.5 8.1.1: readers should be prepared for more padding than the one byte that is right.
+    if not expected <= len(data) < 2 * expected:
         state = "cut off" if len(data) < expected else "of the wrong length"
         raise DataError(
-            f"{header.name}: the pixel data is {state}: expected {expected} bytes, received "
+            f"{name}: the pixel data is {state}: expected {expected} bytes, received "
             f"{len(data)}; copy the file again."
         )
-    if num_bytes == 1 and not header.little_endian and header.pixel_vr == "OW":
+    if len(data) > expected + expected % 2:
+        header.notes.append(f"{len(data) - expected} bytes after the pixels are left out.")
+    if num_bytes == 1 and not header.little_endian and header.pixels.vr == "OW":
         # PS3.5 8.2: 8-bit samples inside 16-bit words, so big endian swaps each pair.
-        data = np.frombuffer(data, "u2").byteswap().tobytes()
+        data = np.frombuffer(data[: len(data) // 2 * 2], "u2").byteswap().tobytes()
     return _shaped(data[:expected], dtype, header)
 
 
-def _single_frame(header: Header) -> bytes:
-    """Joins the fragments of the only frame (PS3.5 A.4)."""
-    data, name = header.pixel_data, header.name
-    try:
-        if len(parse_basic_offsets(data)) > 1:
-            raise DataError(f"{name}: several frames are not read; give one image per file.")
-        start = 8 + struct.unpack_from("<L", data, 4)[0]
-        count, offsets = parse_fragments(data[start:])
-    except struct.error:
-        raise DataError(f"{name}: the pixel data is cut off; copy the file again.") from None
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name}: the encapsulation of the pixel data is damaged.") from None
-    fragments = []
-    for offset in offsets:
-        begin = start + offset + 8
-        length = struct.unpack_from("<L", data, begin - 4)[0]
-        fragments.append(data[begin : begin + length])
-        if len(fragments[-1]) < length:
-            raise DataError(f"{name}: the pixel data is cut off; copy the file again.")
-    if not count:
-        raise DataError(f"{name}: the pixel data holds no frame; copy the file again.")
-    return fragments[0] if count == 1 else b"".join(fragments)
+def _frame(header: Header) -> bytes:
+    data, name = header.pixels.value, header.name
+    if header.pixels.has_defined_length and not data.startswith(encapsulation.ITEM):
+        raise DataError(
+            f"{name}: the pixel data is not encapsulated although the transfer syntax "
+            f"({header.transfer_syntax.name}) says that it is compressed; export the file again."
+        )
+    frame, is_delimited = encapsulation.join_fragments(data, name)
+    if not (is_delimited or header.pixels.has_defined_length):
+        header.notes.append("The delimiter after the pixel data is missing.")
+    return frame
 
 
 def _check_claims(info: codestream.FrameInfo, header: Header) -> None:
@@ -140,6 +158,13 @@ def _check_claims(info: codestream.FrameInfo, header: Header) -> None:
             f"{header.name}: the compressed image has {info.precision} bits, more than "
             f"BitsAllocated={header.get('BitsAllocated')}; export it again."
         )
+    # The codestream has its own depth; Bits Stored and High Bit say which of its bits count.
+    stored, high = header.get("BitsStored"), header.high_bit
+    if info.precision not in (stored, high + 1) and high != stored - 1:
+        raise DataError(
+            f"{header.name}: HighBit={high} does not fit BitsStored={stored} nor the compressed "
+            f"image's {info.precision} bits; export it again."
+        )
 
 
 def _run_decoder(frame: bytes, header: Header) -> bytes | bytearray:
@@ -151,10 +176,25 @@ def _run_decoder(frame: bytes, header: Header) -> bytes | bytearray:
     except MemoryError:
         raise DataError(f"{header.name}: not enough memory to decode the image.") from None
     except Exception as error:  # each plug-in raises kinds of its own
-        raise DataError(
-            f"{header.name}: the pixel data ({header.transfer_syntax.name}) cannot be decoded; "
-            "the file is damaged, copy it again."
-        ) from error
+        raise _undecodable(header) from error
+
+
+def _decode_with_offset(frame: bytes, info: codestream.FrameInfo, header: Header) -> np.ndarray:
+    """Decodes a JPEG 2000 image that does not begin at the origin of its reference grid.
+
+    The plug-in (pylibjpeg-openjpeg 2.6) takes memory for the whole grid, up to 2^32 squared, and
+    returns what happens to lie behind the image; Pillow decodes the image area alone.
+    """
+    try:
+        with Jpeg2KImageFile(io.BytesIO(frame)) as image:
+            decoded = np.array(image)
+    except MemoryError:
+        raise DataError(f"{header.name}: not enough memory to decode the image.") from None
+    except Exception as error:
+        raise _undecodable(header) from error
+    # Pillow moves samples to the top of 8 or 16 bits, and signed ones up by half the range.
+    decoded = decoded >> decoded.dtype.type(8 * decoded.itemsize - info.precision)
+    return decoded ^ decoded.dtype.type(1 << info.precision - 1) if info.signed else decoded
 
 
 @functools.cache
@@ -188,6 +228,13 @@ def _at_high_bit(samples: np.ndarray, header: Header) -> np.ndarray:
     """Shifts samples down whose high bit is not BitsStored − 1 (allowed until DICOM 2014)."""
     shift = header.high_bit + 1 - header.get("BitsStored")
     return samples >> samples.dtype.type(shift) if shift else samples
+
+
+def _undecodable(header: Header) -> DataError:
+    return DataError(
+        f"{header.name}: the pixel data ({header.transfer_syntax.name}) cannot be decoded; "
+        "the file is damaged, copy it again."
+    )
 
 
 def _unsupported(header: Header) -> DataError | CodecError:
