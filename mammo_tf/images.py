@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mammo_tf.codecs.images import read_grey_image
+from mammo_tf.codecs.images import is_dicom, read_grey_image
 from mammo_tf.dicom import read_mammogram
+from mammo_tf.dicom.orientation import AS_STORED, UPRIGHT
 from mammo_tf.dicom.safety import safe_name
 from mammo_tf.errors import DataError
-
-# A pixel of a mammogram has 0.05 to 0.2 mm; thumbnails have more.
-MIN_SPACING_MM, MAX_SPACING_MM = 0.001, 10.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,16 +20,21 @@ class DisplayImage:
     Attributes:
         pixels: (height, width) uint8 or uint16.
         pixel_spacing_mm: (row, column) distance between pixels; None where the file is silent.
-        is_canonical: True for DICOM, which is turned: head up, the chest wall of a left breast at
-            the left edge, of a right breast at the right edge. Other files stay as stored.
+        orientation: "canonical" for DICOM that could be turned: head up, the chest wall of a left
+            breast at the left edge, of a right breast at the right edge; "upright, side unknown"
+            for DICOM that was turned but does not say which breast it is; else "as stored".
+        notes: What the file has and was left out, one line each; see `MammogramMetadata`.
     """
 
     pixels: np.ndarray = field(repr=False)
     pixel_spacing_mm: tuple[float, float] | None
-    is_canonical: bool
+    orientation: str
+    notes: tuple[str, ...] = ()
 
 
-def read_display_image(path: str | os.PathLike) -> DisplayImage:
+def read_display_image(
+    path: str | os.PathLike, *, allow_for_processing: bool = False
+) -> DisplayImage:
     """Reads a DICOM, PNG, TIFF or PGM file; what it is is told from its content.
 
     A DICOM file goes through its modality and VOI transformations and is rounded to 8 bits. The
@@ -40,28 +43,29 @@ def read_display_image(path: str | os.PathLike) -> DisplayImage:
 
     Args:
         path: The file.
+        allow_for_processing: Whether to show images whose intent is FOR PROCESSING, too.
 
     Returns:
         The image.
 
     Raises:
+        ForProcessingError: If the image is FOR PROCESSING and that is not allowed.
         UserError: If the file cannot be used: missing, cut off, too large, in colour, no
-            mammogram, FOR PROCESSING, or with a pixel spacing that no mammogram has.
+            mammogram, or with display values that cannot be worked out.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{safe_name(path)}: no such file, or not an ordinary one.")
-    with path.open("rb") as file:
-        start = file.read(132)
-    if start[128:] != b"DICM" and path.suffix.lower() not in (".dcm", ".dicom"):
+    if not is_dicom(path):
         grey = read_grey_image(path)
-        return DisplayImage(pixels=grey.pixels, pixel_spacing_mm=None, is_canonical=False)
-    mammogram = read_mammogram(path)
-    spacing = mammogram.metadata.pixel_spacing_mm
-    if spacing and not all(MIN_SPACING_MM <= side <= MAX_SPACING_MM for side in spacing):
-        raise DataError(
-            f"{safe_name(path)}: the pixel spacing must be {MIN_SPACING_MM:g} to "
-            f"{MAX_SPACING_MM:g} mm. Received: {spacing[0]:g} and {spacing[1]:g}."
-        )
+        return DisplayImage(pixels=grey.pixels, pixel_spacing_mm=None, orientation=AS_STORED)
+    mammogram = read_mammogram(path, allow_for_processing=allow_for_processing)
+    facts = mammogram.metadata
     pixels = np.rint(mammogram.display() * 255).astype(np.uint8)
-    return DisplayImage(pixels=pixels, pixel_spacing_mm=spacing, is_canonical=True)
+    is_canonical = facts.orientation_source not in (AS_STORED, UPRIGHT)
+    return DisplayImage(
+        pixels=pixels,
+        pixel_spacing_mm=facts.pixel_spacing_mm,
+        orientation="canonical" if is_canonical else facts.orientation_source,
+        notes=facts.notes,
+    )

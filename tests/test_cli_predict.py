@@ -209,7 +209,7 @@ def test_dicom_is_shown_as_a_viewer_shows_it(tmp_path):
     )
     image = read_display_image(path)
     window = np.clip((4095.0 - stored - 2047.5) / 1000 + 0.5, 0, 1)
-    assert image.pixels.dtype == np.uint8 and image.is_canonical
+    assert image.pixels.dtype == np.uint8 and image.orientation == "canonical"
     np.testing.assert_allclose(image.pixels, (1 - window) * 255, atol=0.51)
 
 
@@ -294,15 +294,45 @@ def test_the_json_list_has_the_images_that_were_read(run, trained, png, tmp_path
     assert [result["file"] for result in json.loads(done.stdout)] == ["left.png"]
 
 
-def test_for_processing_and_odd_spacing_are_refused(shell, trained, tmp_path):
+def test_for_processing_is_refused_with_advice_that_works(shell, run, trained, tmp_path):
     raw = write_mammogram(tmp_path / "raw.dcm", PresentationIntentType="FOR PROCESSING")
     code, said = shell(trained, raw)
     assert (code, said.count("\n")) == (2, 1)
     assert "raw.dcm: the image is FOR PROCESSING" in said
-    metres = write_mammogram(tmp_path / "metres.dcm", PixelSpacing=["1e30", "1e30"])
-    code, said = shell(trained, metres)
-    assert (code, said.count("\n")) == (2, 1)
-    assert "metres.dcm: the pixel spacing must be" in said
+    assert "Or add --allow-for-processing." in said and "=True" not in said
+    done = run(trained, raw, "--allow-for-processing", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["settings"]["allow_for_processing"] is True
+
+
+def test_what_was_left_out_is_said_and_written(run, trained, tmp_path):
+    # Millimetres of such a spacing would be nonsense; the lesions' places in pixels are not.
+    metres = write_mammogram(
+        tmp_path / "metres.dcm", PixelSpacing=["1e30", "1e30"], WindowCenter=1, WindowWidth=0
+    )
+    done = run(trained, metres, "--json")
+    assert done.exit_code == 0, done.output
+    (result,) = json.loads(done.stdout)
+    assert result["pixel_spacing_mm"] is None
+    assert result["notes"] == [
+        "WindowCenter and WindowWidth: 1 unusable; left out.",
+        "PixelSpacing unusable; left out.",
+    ]
+    for note in result["notes"]:
+        assert f"Note: metres.dcm: {note}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [(("A", "F"), "as stored"), (("A", "H"), "upright, side unknown")],
+)
+def test_an_image_of_an_unknown_side_is_not_called_canonical(
+    run, trained, tmp_path, orientation, expected
+):
+    path = write_mammogram(tmp_path / "side.dcm", laterality=None, orientation=orientation)
+    done = run(trained, path, "--json")
+    assert json.loads(done.stdout)[0]["orientation"] == expected
+    assert f"{expected})" in run(trained, path).stdout
 
 
 @pytest.mark.parametrize(

@@ -138,11 +138,14 @@ def test_a_blank_image_with_tags_is_read(tmp_path):
     assert mammogram.metadata.orientation_source == "PatientOrientation"
 
 
-def test_unknown_laterality_leaves_the_image_as_stored(tmp_path):
+def test_an_unknown_laterality_has_no_canonical_side(tmp_path):
+    untouched = read(tmp_path, flat(), laterality=None, orientation=("P", "F"))
+    assert corners(untouched.pixels) == [301, 302, 303, 304]
+    assert untouched.metadata.orientation_source == "as stored"
     mammogram = read(tmp_path, flat(), laterality=None, orientation=("P", "H"))
     assert corners(mammogram.pixels) == [303, 304, 301, 302]  # upright, but not mirrored
     assert mammogram.metadata.laterality is None
-    assert mammogram.metadata.orientation_source == "as stored"
+    assert mammogram.metadata.orientation_source == "upright, side unknown"
 
 
 def test_the_padding_mask_is_turned_with_the_image(tmp_path):

@@ -22,6 +22,7 @@ class _Settings:
     max_boxes: int
     by_class: bool
     pixel_spacing_mm: float | None
+    allow_for_processing: bool
 
     def __post_init__(self):
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -72,8 +73,25 @@ class _Settings:
     help="Distance between pixels of the images that carry none (all but DICOM), for sizes in mm; "
     "0.2 for mini-MIAS.",
 )
+@click.option(
+    "--allow-for-processing",
+    is_flag=True,
+    help="Also take DICOM images that are FOR PROCESSING: the detector's raw values, on which no "
+    "network of ours was trained.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON list.")
-def predict(model, weights, images, out, threshold, max_boxes, by_class, pixel_spacing_mm, as_json):
+def predict(
+    model,
+    weights,
+    images,
+    out,
+    threshold,
+    max_boxes,
+    by_class,
+    pixel_spacing_mm,
+    allow_for_processing,
+    as_json,
+):
     """Find lesions in mammograms: DICOM, PGM, PNG or TIFF files.
 
     WEIGHTS is the model.weights.h5 of a trained detector; its detector.json must lie beside it.
@@ -89,6 +107,7 @@ def predict(model, weights, images, out, threshold, max_boxes, by_class, pixel_s
 
     DICOM is shown as a viewer shows it (VOI LUT or window, inversion) and turned: head up, the
     chest wall of a left breast on the left, of a right breast on the right; boxes refer to that.
+    Where the file does not say which breast it is, the result says "as stored".
     Sizes in mm are as good as the file's spacing, which may be that at the detector. PGM, PNG
     and TIFF stay as they are; of more than 8 bits, their own range is spread over 0 to 255.
 
@@ -100,6 +119,7 @@ def predict(model, weights, images, out, threshold, max_boxes, by_class, pixel_s
         max_boxes=max_boxes,
         by_class=by_class,
         pixel_spacing_mm=pixel_spacing_mm,
+        allow_for_processing=allow_for_processing,
     )
     _import_backend()
     from mammo_tf.pipelines.detection.detector import find_weights, load_detector
@@ -210,12 +230,14 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
     has_spread = False
     for path, json_path, png_path in targets:
         try:
-            image = read_display_image(path)
+            image = read_display_image(path, allow_for_processing=settings.allow_for_processing)
         except (UserError, OSError) as error:
             failures.append(UserError(_reason(error, path, safe_name(path))))
             if len(targets) > 1:
                 _say(f"Error: {failures[-1]}")
             continue
+        for note in image.notes:
+            _say(f"Note: {safe_name(path)}: {note}")
         if image.pixels.dtype.itemsize > 1 and not has_spread:
             has_spread = True
             _say(
@@ -232,9 +254,12 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
 
 def _reason(error: UserError | OSError, path: Path, name: str) -> str:
     """Says in one line which image cannot be read, by its printable name, and why."""
+    from mammo_tf.dicom import ForProcessingError
+
     if isinstance(error, OSError):
         return f"{name}: {error.strerror or 'cannot be read'}."
-    return " ".join(str(error).replace(path.name, name).split())
+    advice = " Or add --allow-for-processing." if isinstance(error, ForProcessingError) else ""
+    return " ".join(str(error).replace(path.name, name).split()) + advice
 
 
 def _say(line: str) -> None:
@@ -266,7 +291,8 @@ def _predict_one(detector, image, settings: _Settings):
     result = {
         "height_px": height,
         "width_px": width,
-        "orientation": "canonical" if image.is_canonical else "as stored",
+        "orientation": image.orientation,
+        "notes": list(image.notes),
         "spread_to_8_bits": image.pixels.dtype.itemsize > 1,
         "pixel_spacing_mm": None if spacing is None else list(spacing),
         "pixel_spacing_source": source,

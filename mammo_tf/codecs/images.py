@@ -43,13 +43,23 @@ def read_grey_image(path: str | Path) -> GreyImage:
         DataError: If the file is cut off, too large, in colour, of floating point, or no image.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        start = file.read(132)
-    if start[128:] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
+    if is_dicom(path):
         return _read_dicom(path)
+    with path.open("rb") as file:
+        start = file.read(2)
     if start[:2] == b"P5":
         return _read_pgm(path)
     return _read_with_pillow(path)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its content, with or without preamble, or by its name."""
+    from mammo_tf.dicom import part10
+
+    with path.open("rb") as file:
+        start = file.read(part10.SNIFF_BYTES)
+    by_content = part10.find_first_element(start) is not None
+    return by_content or path.suffix.lower() in (".dcm", ".dicom")
 
 
 def _read_dicom(path: Path) -> GreyImage:

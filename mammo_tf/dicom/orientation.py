@@ -19,7 +19,9 @@ from mammo_tf.errors import DataError
 PATIENT_ORIENTATION = "PatientOrientation"
 HORIZONTAL_FLIP = "FieldOfViewHorizontalFlip"
 PIXELS = "pixels"
-AS_STORED = "as stored"  # the laterality is unknown, so there is no canonical side
+# The laterality is unknown, so there is no canonical side.
+AS_STORED = "as stored"
+UPRIGHT = "upright, side unknown"  # turned, by Patient Orientation, but not for the side
 AGAINST = "pixels against "
 
 _SAMPLES = 192  # along the longer side, enough to see where the breast is
@@ -76,7 +78,8 @@ def find_orientation(
         image, padding = image.T, None if padding is None else padding.T
     flip_vertical = _upside_down(column, view, laterality)
     if laterality is None:
-        return Orientation(transpose, False, flip_vertical, AS_STORED)
+        source = UPRIGHT if transpose or flip_vertical else AS_STORED
+        return Orientation(transpose, False, flip_vertical, source)
     tagged, source = _tagged_chest_side(header, row, laterality)
     partial = bool(_PARTIAL_VIEWS & set(modifiers))
     evidence = 0.0 if partial else chest_wall_evidence(image, padding)
