@@ -15,8 +15,8 @@ import numpy as np
 
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import resolve_inside
+from mammo_tf.limits import MAX_PIXELS
 
-MAX_PIXELS = 200_000_000
 MAX_REASON_CHARACTERS = 300
 
 

@@ -134,7 +134,7 @@ def wrong_images():
     yield "text.dat", b"hello", "none of these"
     yield "cut.png", png.getvalue()[:3000], "cut off or damaged"
     yield "cut.pgm", b"P5 30 40 255\n" + bytes(1199), "expected 1200 bytes of pixels, received 1199"
-    yield "bomb.pgm", b"P5 999999999 999999999 255\n", "at most 200,000,000 pixels"
+    yield "bomb.pgm", b"P5 999999999 999999999 255\n", "at most 100,000,000 pixels"
     yield "blank.pgm", b"P5 0 40 255\n", "40×0"
     yield "odd.pgm", b"P5 3 4 70000\n", "maximum must be 1 to 65535"
     yield "header.pgm", b"P5 # no end", "header of header.pgm cannot be read"

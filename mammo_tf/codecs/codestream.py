@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammo_tf.errors import CodecError
+from mammo_tf.limits import MAX_PIXELS
 
-MAX_PIXELS = 200_000_000  # a mammogram has at most about 30 million
 MAX_LAYERS = 100  # as many as OpenJPEG's encoder takes
 
 _SOC, _SIZ, _COD, _QCD, _COM = 0xFF4F, 0xFF51, 0xFF52, 0xFF5C, 0xFF64

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mammo_tf.codecs.codestream import MAX_PIXELS
 from mammo_tf.errors import DataError
+from mammo_tf.limits import MAX_PIXELS
 
 _EXPECTED = "Expected a grey DICOM, PNG, TIFF or PGM image of 8 or 16 bits"
 _PGM_HEADER = re.compile(

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from pydicom import uid
 
+from mammo_tf import limits
 from mammo_tf.dicom import display, metadata, orientation, safety, samples, views
 from mammo_tf.dicom.header import Header, read_header
 from mammo_tf.errors import DataError, UserError
 
-DEFAULT_MAX_PIXELS = 200_000_000
+DEFAULT_MAX_PIXELS = limits.MAX_PIXELS
 # Digitised film and computed radiography: accepted when the file says that it shows a breast.
 _OTHER_MODALITIES = frozenset({"CR", "DX", "HC", "OT", "RG", "SC"})
 

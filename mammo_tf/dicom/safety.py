@@ -6,10 +6,9 @@ from pathlib import Path
 
 from mammo_tf.dicom import part10
 from mammo_tf.errors import DataError
+from mammo_tf.limits import HEADER_ALLOWANCE_BYTES
 from mammo_tf.signatures import SIGNATURE_BYTES, describe_signature
 
-# Room for everything in a file that is not pixels: private elements, icons, overlays.
-HEADER_ALLOWANCE_BYTES = 64 * 1024 * 1024
 MAX_BYTES_PER_PIXEL = 2
 
 

@@ -12,6 +12,7 @@ from pydicom import uid
 from mammo_tf.dicom import codestream, encapsulation
 from mammo_tf.dicom.header import Header
 from mammo_tf.dicom.run_length import decode_run_length
+from mammo_tf.dicom.tile_parts import check_stream
 from mammo_tf.errors import CodecError, DataError
 
 _JPEG2000 = frozenset(uid.JPEG2000TransferSyntaxes) | {
@@ -69,6 +70,10 @@ def decode_samples(header: Header) -> Samples:
     else:
         raise _unsupported(header)
     _check_claims(info, header)
+    codestream.check_density(info, len(frame), header.name)
+    lossy = header.transfer_syntax in _ALWAYS_LOSSY
+    if info.grid is not None:
+        frame, lossy = check_stream(frame, info.grid, header.name)
     dtype = np.dtype("u1" if info.precision <= 8 else "<u2")
     if info.has_offset:
         decoded = _decode_with_offset(frame, info, header)
@@ -76,7 +81,6 @@ def decode_samples(header: Header) -> Samples:
         decoded = _shaped(_run_decoder(frame, header), dtype, header)
     if info.precision == header.high_bit + 1 > header.get("BitsStored"):
         decoded = _at_high_bit(decoded, header)
-    lossy = info.irreversible or header.transfer_syntax in _ALWAYS_LOSSY
     # Signed samples under an unsigned header are bit patterns: what is above BitsStored is sign.
     return Samples(decoded, lossy, may_overshoot=lossy and not info.signed)
 
