@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mammo_tf.codecs.images import is_dicom, read_grey_image
+from mammo_tf.codecs.images import GreyImage, is_dicom, read_grey_image
 from mammo_tf.dicom import read_mammogram
 from mammo_tf.dicom.orientation import AS_STORED, UPRIGHT
 from mammo_tf.dicom.safety import safe_name
@@ -38,8 +38,9 @@ def read_display_image(
     """Reads a DICOM, PNG, TIFF or PGM file; what it is is told from its content.
 
     A DICOM file goes through its modality and VOI transformations and is rounded to 8 bits. The
-    others keep their values, of 8 or 16 bits, and have no pixel spacing: what a PNG or TIFF says
-    about its resolution is meant for printers.
+    others keep their values, of 8 or 16 bits (a PGM with a maximum below 255 is brightened so that
+    white is 255), and have no pixel spacing: what a PNG or TIFF says about its resolution is meant
+    for printers.
 
     Args:
         path: The file.
@@ -58,7 +59,7 @@ def read_display_image(
         raise DataError(f"{safe_name(path)}: no such file, or not an ordinary one.")
     if not is_dicom(path):
         grey = read_grey_image(path)
-        return DisplayImage(pixels=grey.pixels, pixel_spacing_mm=None, orientation=AS_STORED)
+        return DisplayImage(pixels=_spread(grey), pixel_spacing_mm=None, orientation=AS_STORED)
     mammogram = read_mammogram(path, allow_for_processing=allow_for_processing)
     facts = mammogram.metadata
     pixels = np.rint(mammogram.display() * 255).astype(np.uint8)
@@ -69,3 +70,9 @@ def read_display_image(
         orientation="canonical" if is_canonical else facts.orientation_source,
         notes=facts.notes,
     )
+
+
+def _spread(grey: GreyImage) -> np.ndarray:
+    if grey.max_stored >= 255:
+        return grey.pixels
+    return np.rint(grey.pixels * 255.0 / grey.max_stored).astype(np.uint8)

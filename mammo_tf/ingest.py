@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.codecs.pgm import parse_pgm_header, read_pgm
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import resolve_inside
 from mammo_tf.limits import MAX_PIXELS
@@ -217,11 +218,6 @@ def encode_png(image: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-_PGM_HEADER = re.compile(
-    rb"P5(?:\s|#[^\n]*\n)+(\d{1,6})(?:\s|#[^\n]*\n)+(\d{1,6})(?:\s|#[^\n]*\n)+(\d{1,6})\s"
-)
-
-
 def parse_pgm(content: bytes, *, shape: tuple[int, int]) -> np.ndarray:
     """Parses an 8-bit binary greyscale PGM of known size.
 
@@ -237,19 +233,15 @@ def parse_pgm(content: bytes, *, shape: tuple[int, int]) -> np.ndarray:
     """
     if content[:2] in (b"P3", b"P6"):
         raise DataError("expected a greyscale PGM (P5), received a colour PPM")
-    header = _PGM_HEADER.match(content[:1024])
-    if not header:
+    header = parse_pgm_header(content)
+    if header is None or header.magic != b"P5":
         raise DataError("expected a binary greyscale PGM, which starts with P5 and its size")
-    width, height, maximum = (int(value) for value in header.groups())
-    if not 1 <= maximum <= 255:
-        raise DataError(f"expected 8-bit pixels, received a PGM with maximum {maximum}")
-    if (height, width) != shape:
-        raise DataError(f"expected {shape[0]}×{shape[1]} pixels, received {height}×{width}")
-    received = len(content) - header.end()
-    if received < height * width:
-        raise DataError(f"the file is cut off: {received} of {height * width} pixels")
-    pixels = np.frombuffer(content, np.uint8, count=height * width, offset=header.end())
-    return pixels.reshape(shape)
+    if not 1 <= header.maximum <= 255:
+        raise DataError(f"expected 8-bit pixels, received a PGM with maximum {header.maximum}")
+    if (header.height, header.width) != shape:
+        size = f"{header.height}×{header.width}"
+        raise DataError(f"expected {shape[0]}×{shape[1]} pixels, received {size}")
+    return read_pgm(io.BytesIO(content), "the file", MAX_PIXELS)[0]
 
 
 def _read_mask(path: Path, shape: tuple[int, int]) -> bytes:

@@ -13,8 +13,6 @@ from PIL import Image
 
 from mammo_tf import files
 from mammo_tf.cli import main as cli_main
-from mammo_tf.codecs.images import read_grey_image
-from mammo_tf.errors import DataError
 
 
 def measure(*arguments):
@@ -91,76 +89,6 @@ def test_a_dicom_mammogram(shared_data):
     assert (report["height"], report["width"], report["max_value"]) == (4664, 3064, 4095)
     assert report["rows"][0]["achieved_cratio"] == pytest.approx(1000, rel=0.05)
     assert report["rows"][0]["psnr_db"] == pytest.approx(65.56 - 24.08, abs=0.05)
-
-
-@pytest.mark.parametrize("maximum", [1, 255, 256, 4095, 65535])
-def test_pgm_values_stay_as_they_are(tmp_path, maximum):
-    """Pillow would stretch a 12-bit PGM to 16 bits."""
-    pixels = np.random.default_rng(0).integers(0, maximum, (7, 11), endpoint=True)
-    write_pgm(tmp_path / "x.pgm", pixels, maximum)
-    image = read_grey_image(tmp_path / "x.pgm")
-    np.testing.assert_array_equal(image.pixels, pixels)
-    assert image.pixels.dtype == (np.uint8 if maximum < 256 else np.uint16)
-    assert image.max_stored == maximum
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("name", ["x.png", "x.tif", "no-suffix"])
-def test_png_and_tiff(tmp_path, dtype, name):
-    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (7, 11)).astype(dtype)
-    Image.fromarray(pixels).save(tmp_path / name, format="TIFF" if name == "x.tif" else "PNG")
-    image = read_grey_image(tmp_path / name)
-    np.testing.assert_array_equal(image.pixels, pixels)
-    assert (image.pixels.dtype, image.max_stored) == (dtype, np.iinfo(dtype).max)
-
-
-def test_a_big_endian_tiff(tmp_path):
-    pixels = np.arange(77, dtype=np.uint16).reshape(7, 11) * 800
-    image = Image.frombytes("I;16B", (11, 7), pixels.astype(">u2").tobytes())
-    image.save(tmp_path / "big.tif")
-    np.testing.assert_array_equal(read_grey_image(tmp_path / "big.tif").pixels, pixels)
-
-
-def wrong_images():
-    grey = np.zeros((40, 30), np.uint8)
-    png = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90)).astype(np.uint8)).save(
-        png, "PNG"
-    )
-    tiff = io.BytesIO()
-    pages = [Image.fromarray(grey)] * 2
-    pages[0].save(tiff, "TIFF", save_all=True, append_images=pages[1:])
-    yield "empty.png", b"", "none of these"
-    yield "text.dat", b"hello", "none of these"
-    yield "cut.png", png.getvalue()[:3000], "cut off or damaged"
-    yield "cut.pgm", b"P5 30 40 255\n" + bytes(1199), "expected 1200 bytes of pixels, received 1199"
-    yield "bomb.pgm", b"P5 999999999 999999999 255\n", "at most 100,000,000 pixels"
-    yield "blank.pgm", b"P5 0 40 255\n", "40×0"
-    yield "odd.pgm", b"P5 3 4 70000\n", "maximum must be 1 to 65535"
-    yield "header.pgm", b"P5 # no end", "header of header.pgm cannot be read"
-    yield "colour.ppm", b"P6 2 2 255\n" + bytes(12), r"a colour image \(RGB\)"
-    yield "pages.tif", tiff.getvalue(), "holds 2 images"
-    yield "cut.dcm", bytes(128) + b"DICM" + bytes(50), "cut.dcm"
-    for mode, message in (
-        ("RGB", r"a colour image \(RGB\)"),
-        ("F", "of floating-point numbers"),
-        ("I", "of 32-bit numbers"),
-        ("1", "black and white"),
-        ("P", "a palette image"),
-        ("LA", "grey with transparency"),
-    ):
-        buffer = io.BytesIO()
-        Image.new(mode, (30, 40)).save(buffer, "PNG" if mode in ("LA", "P") else "TIFF")
-        yield f"{mode}.img", buffer.getvalue(), message
-
-
-@pytest.mark.parametrize(("name", "content", "message"), list(wrong_images()))
-def test_wrong_images_are_one_line(tmp_path, name, content, message):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
-        read_grey_image(path)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,10 @@ class TestRawFiles:
             (None, "missing"),
             (b"P6\n2 2\n255\n" + bytes(12), "colour"),
             (b"P5\n1024 1024\n65535\n" + bytes(2 << 20), "8-bit"),
-            (b"P5\n1024 1024\n255\n" + bytes(1000), "cut off: 1000 of"),
+            (
+                b"P5\n1024 1024\n255\n" + bytes(1000),
+                "cut off: expected 1048576 bytes of pixels, received 1000",
+            ),
             (b"P5\n99999 99999\n255\n", "expected 1024×1024"),
             (b"P5\n512 1024\n255\n" + bytes(512 * 1024), "received 1024×512"),
             (b"P2\n1024 1024\n255\n", "binary greyscale"),

@@ -1,19 +1,22 @@
 """Reads one grey image to be measured: DICOM, PNG, TIFF or PGM. Every file may be hostile."""
 
-import re
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.codecs.pgm import read_pgm
+from mammo_tf.codecs.tiff import is_tiff, parse_tiff
 from mammo_tf.errors import DataError
 from mammo_tf.limits import MAX_PIXELS
+from mammo_tf.signatures import SIGNATURE_BYTES, describe_signature
 
 _EXPECTED = "Expected a grey DICOM, PNG, TIFF or PGM image of 8 or 16 bits"
-_PGM_HEADER = re.compile(
-    rb"P5(?:\s+|\s*#[^\n]*\n)+(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,9})\s+(?:#[^\n]*\n\s*)*(\d{1,5})\s"
-)
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOURS = {2: "a colour image (RGB)", 3: "a palette image", 6: "a colour image (RGBA)"}
+_FILE_ALLOWANCE_BYTES = 64 * 1024 * 1024  # for everything in a TIFF that is not pixels
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class GreyImage:
 
     Attributes:
         pixels: (height, width) uint8 or uint16.
-        max_stored: 2^BitsStored − 1 of a DICOM file, the maximum value of a PGM, and the
-            container's (255 or 65535) otherwise.
+        max_stored: 2^BitsStored − 1 of a DICOM file, the maximum value of a PGM, and what the bits
+            of a sample allow otherwise: 255, 4095 (TIFF of 12 bits) or 65535.
     """
 
     pixels: np.ndarray
@@ -37,7 +40,8 @@ def read_grey_image(path: str | Path) -> GreyImage:
         path: A file; what it is is told from its content, not its name.
 
     Returns:
-        The image. DICOM pixels are the raw stored values, as `mammo_tf.dicom` gives them.
+        The image. DICOM pixels are the raw stored values, as `mammo_tf.dicom` gives them. A TIFF in
+        which 0 is white is inverted: larger is brighter.
 
     Raises:
         DataError: If the file is cut off, too large, in colour, of floating point, or no image.
@@ -46,10 +50,18 @@ def read_grey_image(path: str | Path) -> GreyImage:
     if is_dicom(path):
         return _read_dicom(path)
     with path.open("rb") as file:
-        start = file.read(2)
-    if start[:2] == b"P5":
-        return _read_pgm(path)
-    return _read_with_pillow(path)
+        start = file.read(SIGNATURE_BYTES)
+    if start[:2] in (b"P5", b"P2"):
+        with path.open("rb") as file:
+            return GreyImage(*read_pgm(file, path.name, MAX_PIXELS))
+    if is_tiff(start):
+        return _read_tiff(path)
+    if start.startswith(_PNG_SIGNATURE):
+        _check_png(path, start)
+    elif (kind := describe_signature(start)) is not None:
+        raise DataError(f"{_EXPECTED}. {path.name} is {kind}.")
+    pixels = _read_with_pillow(path, path)
+    return GreyImage(pixels, int(np.iinfo(pixels.dtype).max))
 
 
 def is_dicom(path: Path) -> bool:
@@ -69,38 +81,48 @@ def _read_dicom(path: Path) -> GreyImage:
     return GreyImage(mammogram.pixels, 2**mammogram.metadata.bits_stored - 1)
 
 
-def _read_pgm(path: Path) -> GreyImage:
-    """Pillow stretches a 12-bit PGM to 16 bits; here the values stay as they are."""
-    with path.open("rb") as file:
-        start = file.read(4096)
-        header = _PGM_HEADER.match(start)
-        if not header:
-            raise DataError(f"{_EXPECTED}. The PGM header of {path.name} cannot be read.")
-        width, height, maximum = map(int, header.groups())
-        if not 1 <= maximum <= 65535:
-            raise DataError(f"A PGM's maximum must be 1 to 65535. {path.name} has {maximum}.")
-        _check_size(path, height, width)
-        dtype = np.dtype(np.uint8 if maximum < 256 else ">u2")
-        file.seek(header.end())
-        num_bytes = height * width * dtype.itemsize
-        content = file.read(num_bytes)
-    if len(content) != num_bytes:
-        raise DataError(
-            f"{path.name} is cut off: expected {num_bytes} bytes of pixels, "
-            f"received {len(content)}."
-        )
-    pixels = np.frombuffer(content, dtype).reshape(height, width)
-    return GreyImage(pixels.astype(dtype.newbyteorder("=")), maximum)
+def _read_tiff(path: Path) -> GreyImage:
+    limit = 2 * MAX_PIXELS + _FILE_ALLOWANCE_BYTES
+    if path.stat().st_size > limit:
+        raise DataError(f"{path.name} has more than {limit:,} bytes, the most that we read.")
+    content = path.read_bytes()
+    facts = parse_tiff(content, path.name)
+    if (problem := facts.problem()) is not None:
+        raise DataError(f"{_EXPECTED}. {path.name} {problem}.")
+    max_stored = 2**facts.bits - 1
+    if not facts.is_white_zero:
+        return GreyImage(_read_with_pillow(path, io.BytesIO(content)), max_stored)
+    pixels = _read_with_pillow(path, io.BytesIO(facts.as_black_is_zero(content)))
+    return GreyImage(pixels.dtype.type(max_stored) - pixels, max_stored)
 
 
-def _read_with_pillow(path: Path) -> GreyImage:
+def _check_png(path: Path, start: bytes) -> None:
+    """Refuses what Pillow would stretch to 8 bits or take for colour (PNG, 11.2.2 IHDR)."""
+    if len(start) < 26:
+        return
+    bits, colour = start[24:26]
+    if colour == 4:
+        kind = f"grey with transparency (alpha), of {bits} bits"
+    elif colour != 0:
+        kind = _PNG_COLOURS.get(colour, "of an unknown colour type")
+    elif bits == 1:
+        kind = "black and white (1 bit)"
+    elif bits not in (8, 16):
+        kind = f"of {bits}-bit numbers"
+    else:
+        return
+    raise DataError(f"{_EXPECTED}. {path.name} is {kind}.")
+
+
+def _read_with_pillow(path: Path, source: Path | io.BytesIO) -> np.ndarray:
+    """Returns the pixels of `source`, the file at `path` or its content."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             # Our own limit follows, before a pixel is read; Pillow's is lower and only warns.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path, formats=("PNG", "TIFF", "PPM"))
+            opened = Image.open(source, formats=("PNG", "TIFF", "PPM"))
         with opened as image:
             _check_size(path, image.height, image.width)
             if image.mode not in ("L", "I;16", "I;16L", "I;16B"):
@@ -116,8 +138,7 @@ def _read_with_pillow(path: Path) -> GreyImage:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path.name} is cut off or damaged: {reason}.") from error
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return GreyImage(pixels, int(np.iinfo(pixels.dtype).max))
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _check_size(path: Path, height: int, width: int) -> None:
@@ -131,8 +152,6 @@ def _describe(mode: str) -> str:
     known = {
         "1": "black and white (1 bit)",
         "F": "of floating-point numbers",
-        "I": "of 32-bit numbers, or a plain-text PGM of more than 8 bits",
-        "LA": "grey with transparency",
-        "P": "a palette image",
+        "I": "of 32-bit numbers",
     }
     return known.get(mode, f"a colour image ({mode})")
