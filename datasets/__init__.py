@@ -3,6 +3,9 @@
 if __name__ != "mammo_tf.datasets":
     raise ImportError("Import 'mammo_tf.datasets', not the bare folder 'datasets'.")
 
+import importlib
+import pkgutil
+
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.jpeg2000_feature import (
     JPEG2000,
@@ -10,15 +13,16 @@ from mammo_tf.datasets.jpeg2000_feature import (
     decoders_for,
     skip_decoders_for,
 )
-from mammo_tf.datasets.mini_mias.mini_mias_dataset_builder import MiniMiasConfig
-from mammo_tf.datasets.ncc.ncc_dataset_builder import NccConfig
+
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
+for _name in NAMES:
+    importlib.import_module(f"{__name__}.{_name}.{_name}_dataset_builder")
 
 __all__ = [
     "JPEG2000",
+    "NAMES",
     "JPEG2000Decoder",
     "LadderConfig",
-    "MiniMiasConfig",
-    "NccConfig",
     "decoders_for",
     "skip_decoders_for",
 ]

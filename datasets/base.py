@@ -4,23 +4,26 @@ import contextlib
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from mammo_tf import files
-from mammo_tf.datasets import build_guards, built, quarantine
+from mammo_tf import files, ingest
+from mammo_tf.datasets import build_guards, built, quarantine, schema
 from mammo_tf.datasets.config import LadderConfig
+from mammo_tf.datasets.jpeg2000_feature import JPEG2000
 from mammo_tf.datasets.splits import SHARES, assign_splits
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.ingest import Rejection
 from mammo_tf.parallel import available_cpus, imap_bounded
 from mammo_tf.progress import progress
+from mammo_tf.record import MammogramRecord
 
 STOPPED_NAME = "stopped_build_quarantine.csv"
 SHUFFLE_BUFFER_BYTES = 64 << 20
@@ -28,14 +31,15 @@ SHUFFLE_BUFFER_BYTES = 64 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One record to be made.
+    """What one job reads: an image, or a study whose images stand or fall together.
 
     Attributes:
-        key: Unique and stable; decides the record's place in the files, and is not stored.
+        key: Unique and stable; not stored.
         row: Row of the table it comes from.
         patient: Patients are never divided between splits.
         stratum: The splits are stratified by the patient's greatest.
-        content: What the builder needs to make the job and the record.
+        split: The data set's own split; None lets the patients be divided 70/10/20.
+        content: What the builder needs to make the job and the records.
     """
 
     key: str
@@ -43,6 +47,7 @@ class Item:
     patient: str
     stratum: int
     content: Any = dataclasses.field(repr=False)
+    split: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Source:
 
 
 class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base of the builders. A subclass gives `_read_source`, `_worker` and `_example`.
+    """Base of the builders. A subclass gives `_read_source` and `_records`, and says below what
+    its raw files are; docs/extending.md builds one line by line.
 
     Args:
         data_dir: Where data sets are kept; TFDS's default is ~/tensorflow_datasets.
@@ -89,15 +95,23 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         UserError: For an option out of range.
     """
 
-    CONFIG_CLASS: ClassVar[type[LadderConfig]]
-    UNIT: ClassVar[tuple[str, str]]
-    TABLE: ClassVar[str]
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"2.0.0": "One record is one image."}
+    CONFIG_CLASS: ClassVar[type[LadderConfig]] = LadderConfig
+    UNIT: ClassVar[tuple[str, str]] = ("image", "images")  # what an item is
+    TABLE: ClassVar[str]  # the file that rows are counted in
     OPTIONS: ClassVar[tuple[str, ...]] = ()
+    HOMEPAGE: ClassVar[str] = ""
+    DTYPE: ClassVar[str] = "uint16"  # of the image; overridden by `_image_type`
+    SHAPE: ClassVar[tuple[int | None, int | None]] = (None, None)
+    EXTRA: ClassVar[dict[str, Any]] = {}  # features of `MammogramRecord.extra`
+    FINDING_EXTRA: ClassVar[dict[str, Any]] = {}  # features of `Finding.extra`
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         # Under an editable install TFDS looks for README.md and the like in a folder that does
         # not exist, since `mammo_tf.datasets` is mapped to another one.
+        cls.BUILDER_CONFIGS = cls.CONFIG_CLASS.defaults()
         cls.code_path = epath.Path(inspect.getfile(cls))
         cls.pkg_dir_path = cls.code_path.parent
 
@@ -156,12 +170,40 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         raise NotImplementedError
 
     def _worker(self) -> Callable[[Any], Any]:
-        """The function of `mammo_tf.ingest` that turns a job into a result or `Rejection`."""
+        """The function that turns a job into a result or `Rejection`, in a worker process."""
+        return ingest.ingest
+
+    def _records(self, item: Item, result: Any) -> Iterator[MammogramRecord | Rejection]:
+        """The records of an item, one for each image; a `Rejection` goes into the quarantine."""
         raise NotImplementedError
 
-    def _example(self, item: Item, result: Any) -> dict[str, Any]:
-        """The record, as the features want it."""
-        raise NotImplementedError
+    def _image_type(self) -> tuple[tuple[int | None, int | None], str]:
+        """((height, width), dtype) of the images; None where it varies."""
+        return self.SHAPE, self.DTYPE
+
+    @property
+    def _job_cratios(self) -> tuple[float, ...] | None:
+        """What `Job.cratios` is to be."""
+        return None if self.builder_config.plain else self.builder_config.cratios
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        (height, width), dtype = self._image_type()
+        options = {"shape": (height, width, 1), "dtype": np.dtype(dtype).type}
+        if self.builder_config.plain:
+            image = tfds.features.Image(**options, encoding_format="png")
+        else:
+            image = JPEG2000(**options, cratios=self.builder_config.cratios)
+        about = {
+            "is_phantom": False,
+            "has_official_splits": False,
+            "cratios": list(self.builder_config.cratios),
+        }
+        return self.dataset_info_from_configs(
+            features=schema.features(image, self.EXTRA, self.FINDING_EXTRA),
+            supervised_keys=("image", "label"),
+            homepage=self.HOMEPAGE,
+            metadata=tfds.core.MetadataDict(about),
+        )
 
     # The build
 
@@ -242,11 +284,8 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         num_records = len(source.items) + quarantine.count_records(source.rejected)
         self._quarantine = self._new_quarantine(num_records)
         self._quarantine.add_all(source.rejected)
-        strata: dict[str, int] = {}
-        for item in source.items:
-            strata[item.patient] = max(item.stratum, strata.get(item.patient, 0))
-        split_of = assign_splits(strata)
-        parts = {name: [i for i in source.items if split_of[i.patient] == name] for name in SHARES}
+        parts = _divide(source.items)
+        self.info.metadata["has_official_splits"] = any(item.split for item in source.items)
         results = self._results(source, list(parts.values()))
         self._open.callback(results.close)  # stops the pool at once if the build fails
         return {
@@ -315,8 +354,12 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             if isinstance(result, Rejection):
                 self._quarantine.add(result)
             else:
-                empty = False
-                yield item.key, self._example(item, result)
+                for record in self._records(item, result):
+                    if isinstance(record, Rejection):
+                        self._quarantine.add(record)
+                        continue
+                    empty = False
+                    yield record.image_id, schema.example(record)
         if empty:
             raise DataError(
                 f"All {self.UNIT[1]} of the split '{split}' are unusable, e.g. {self.TABLE} row "
@@ -352,3 +395,15 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def _flag(option: str) -> str:
     """The option as it is given on the command line; from Python it is the name itself."""
     return "--" + option.replace("_", "-")
+
+
+def _divide(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """The items of each split: the data set's own, or patients divided by `assign_splits`."""
+    own = dict.fromkeys(item.split for item in items if item.split)
+    if own:
+        return {name: [item for item in items if item.split == name] for name in own}
+    strata: dict[str, int] = {}
+    for item in items:
+        strata[item.patient] = max(item.stratum, strata.get(item.patient, 0))
+    split_of = assign_splits(strata)
+    return {name: [item for item in items if split_of[item.patient] == name] for name in SHARES}

@@ -16,6 +16,7 @@ def build_dataset(
     *,
     manual_dir: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
+    variant: str | None = None,
     cratios: Iterable[float] | None = None,
     plain: bool = False,
     max_quarantine: float = 0.01,
@@ -28,9 +29,10 @@ def build_dataset(
     """Builds a data set from raw files unless it is there already.
 
     Args:
-        name: "ncc" or "mini_mias".
+        name: A folder of `mammo_tf.datasets`.
         manual_dir: Folder of the raw files; may be None where the data set is built already.
         data_dir: Folder of built data sets; None means TFDS's own, ~/tensorflow_datasets.
+        variant: Which of the data set's variants; None means its first.
         cratios: Compression ratios to keep; None means the data set's own.
         plain: Keep one lossless PNG per image instead.
         max_quarantine: The greatest share of records that may be unusable, 0 to 1.
@@ -47,13 +49,19 @@ def build_dataset(
         UserError: If an argument is out of range, or raw files are needed and not given.
         DataError: If the raw data cannot be used, or too much of it.
     """
-    configs = {"ncc": registered.NccConfig, "mini_mias": registered.MiniMiasConfig}
-    if name not in configs:
-        raise UserError(f"There are the data sets {', '.join(configs)}. Received: {name!r}.")
+    if name not in registered.NAMES:
+        raise UserError(
+            f"There are the data sets {', '.join(registered.NAMES)}. Received: {name!r}."
+        )
     # Not `tfds.builder`, which puts a paragraph in front of the message of every error.
-    builder = tfds.builder_cls(name)(
+    make = tfds.builder_cls(name)
+    builder = make(
         data_dir=data_dir,
-        config=configs[name](cratios=None if cratios is None else tuple(cratios), plain=plain),
+        config=make.CONFIG_CLASS(
+            variant=variant,
+            cratios=None if cratios is None else tuple(cratios),
+            plain=plain,
+        ),
         max_quarantine=max_quarantine,
         strict=strict,
         workers=workers,

@@ -10,6 +10,7 @@ import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mammo_tf.codecs.pgm import parse_pgm_header, read_pgm
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import resolve_inside
 from mammo_tf.limits import MAX_PIXELS
+from mammo_tf.record import Finding
 
 MAX_REASON_CHARACTERS = 300
 
@@ -37,125 +39,113 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class FilmJob:
-    """One mini-MIAS film to encode.
+class ImageFile:
+    """One raw image: where it is, or its bytes, and what the table says of it.
 
     Attributes:
-        image_id: E.g. "mdb001".
-        row: Line of Info.txt.
-        content: The PGM file, or None when it is missing.
-        cratios: Compression ratios of the ladder, or None for a plain PNG.
-    """
-
-    image_id: str
-    row: int
-    content: bytes | None = field(repr=False)
-    cratios: tuple[float, ...] | None
-
-
-@dataclass(frozen=True)
-class ViewFile:
-    """One row of studies.csv: where one view is. Paths are relative to the data folder.
-
-    Attributes:
-        row: The row; the header is row 1.
-        view: "CC" or "MLO".
-        laterality: "L" or "R".
-        path: The DICOM file.
-        mask: The PNG of its lesion, or "".
-        sha256: The DICOM file's checksum as 64 hex digits, or "" for none.
+        row: Row of the table, counted from 1 with the header.
+        path: Relative to the job's folder; "" where `content` is given.
+        content: A PGM file of mini-MIAS' kind; None where `path` is given.
+        shape: (height, width) that `content` must have.
+        view: As the table says; "" leaves it to the file.
+        laterality: Likewise.
+        mask: Path of a mask in canonical orientation; "" for none.
+        sha256: Checksum of the file at `path` as 64 hex digits; "" for none.
     """
 
     row: int
-    view: str
-    laterality: str
-    path: str = field(repr=False)
+    path: str = field(default="", repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    shape: tuple[int, int] = (0, 0)
+    view: str = ""
+    laterality: str = ""
     mask: str = field(default="", repr=False)
     sha256: str = ""
 
 
 @dataclass(frozen=True)
-class StudyJob:
-    """One four-view study to read and encode.
+class Job:
+    """Images to read and encode together: one that cannot be used rejects them all.
 
     Attributes:
-        record: The study's salted key.
-        row: Its first row in studies.csv.
+        record: Id of the images' study or image, without patient identity.
+        images: Maps a name, such as "left_cc", to its file.
+        cratios: Compression ratios of the ladders, or None for plain PNGs.
         folder: The data folder; no path may leave it.
-        views: Maps "left_cc", "left_mlo", "right_cc", "right_mlo" to their files.
-        cratios: Compression ratios of the ladder, or None for plain PNGs.
         follow_links: Whether a path may leave the folder through a symbolic link.
         allow_burned_in: Whether to take images that say that text is burned into their pixels.
     """
 
     record: str
-    row: int
-    folder: str = field(repr=False)
-    views: dict[str, ViewFile] = field(repr=False)
+    images: dict[str, ImageFile] = field(repr=False)
     cratios: tuple[float, ...] | None
+    folder: str = field(default="", repr=False)
     follow_links: bool = False
     allow_burned_in: bool = False
 
 
 @dataclass(frozen=True)
-class EncodedView:
-    """One encoded view.
+class EncodedImage:
+    """One encoded image and what its file says of it.
 
     Attributes:
         image: `Ladder.to_bytes()`, or a PNG where the job has no `cratios`.
+        shape: (height, width) in pixels.
         bits_stored: Bits per sample of the source.
         pixel_spacing_mm: (row, column) spacing; 0 where unknown.
-        mask: 8-bit PNG, 255 = lesion; b"" where there is none.
+        masks: (height, width) uint16, bit 0 set in the lesion; None where no mask is given.
         age_years: From the file; -1 where unknown.
         vendor: From the file; "" where unknown.
+        device: What else the file says of how it was taken, see `DEVICE_NAMES`; empty for a PGM.
     """
 
     image: bytes = field(repr=False)
+    shape: tuple[int, int]
     bits_stored: int = 8
     pixel_spacing_mm: tuple[float, float] = (0.0, 0.0)
-    mask: bytes = field(default=b"", repr=False)
+    masks: np.ndarray | None = field(default=None, repr=False)
     age_years: int = -1
     vendor: str = ""
+    device: dict[str, Any] = field(default_factory=dict)
 
 
-def ingest_film(job: FilmJob) -> bytes | Rejection:
-    """Encodes one mini-MIAS film.
-
-    Returns:
-        `Ladder.to_bytes()` or, without `cratios`, a PNG; or a `Rejection`.
-    """
-    try:
-        if job.content is None:
-            raise DataError("its .pgm file is missing")
-        return encode_image(parse_pgm(job.content, shape=(1024, 1024)), job.cratios)
-    except Exception as error:
-        return Rejection(job.image_id, job.row, _reason(error))
-
-
-def ingest_study(job: StudyJob) -> dict[str, EncodedView] | Rejection:
-    """Reads and encodes the four views of one study.
+def ingest(job: Job) -> dict[str, EncodedImage] | Rejection:
+    """Reads and encodes the images of one job.
 
     Returns:
-        The views by name; or a `Rejection` for the first view that cannot be used.
+        The images by name; or a `Rejection` for the first one that cannot be used.
     """
-    views = {}
-    for name, file in job.views.items():
+    images = {}
+    for name, file in job.images.items():
         try:
-            views[name] = _ingest_view(job, file)
+            images[name] = _ingest_image(job, file)
         except Exception as error:
-            reason = f"{name}: {_reason(error, file.path, file.mask, job.folder)}"
-            return Rejection(job.record, file.row, reason)
-    return views
+            reason = _reason(error, file.path, file.mask, job.folder)
+            prefix = f"{name}: " if len(job.images) > 1 else ""
+            return Rejection(job.record, file.row, f"{prefix}{reason}")
+    return images
 
 
-def _ingest_view(job: StudyJob, file: ViewFile) -> EncodedView:
+def _ingest_image(job: Job, file: ImageFile) -> EncodedImage:
+    if file.path:
+        return _ingest_dicom(job, file)
+    if file.content is None:
+        raise DataError("its file is missing")
+    pixels = parse_pgm(file.content, shape=file.shape)
+    return EncodedImage(image=encode_image(pixels, job.cratios), shape=pixels.shape)
+
+
+def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
     from mammo_tf.dicom import read_mammogram
 
     path = resolve_inside(job.folder, file.path, follow_links=job.follow_links)
     if file.sha256:
         _check_sha256(path, file.sha256)
     mammogram = read_mammogram(
-        path, view=file.view, laterality=file.laterality, max_pixels=MAX_PIXELS
+        path,
+        view=file.view or None,
+        laterality=file.laterality or None,
+        max_pixels=MAX_PIXELS,
     )
     metadata, pixels = mammogram.metadata, mammogram.pixels
     if metadata.burned_in_annotation and not job.allow_burned_in:
@@ -166,17 +156,19 @@ def _ingest_view(job: StudyJob, file: ViewFile) -> EncodedView:
         )
     if job.cratios is None:
         pixels = pixels.astype(np.uint16)  # an 8-bit PNG read as 16 bits would be rescaled
-    mask = b""
+    masks = None
     if file.mask:
         mask_path = resolve_inside(job.folder, file.mask, follow_links=job.follow_links)
-        mask = _read_mask(mask_path, pixels.shape)
-    return EncodedView(
+        masks = _read_mask(mask_path, pixels.shape)
+    return EncodedImage(
         image=encode_image(pixels, job.cratios),
+        shape=pixels.shape,
         bits_stored=int(metadata.bits_stored),
         pixel_spacing_mm=tuple(map(float, metadata.pixel_spacing_mm or (0.0, 0.0))),
-        mask=mask,
+        masks=masks,
         age_years=-1 if metadata.age_years is None else int(metadata.age_years),
         vendor=metadata.vendor or "",
+        device=_device(metadata),
     )
 
 
@@ -190,6 +182,32 @@ def _check_sha256(path: Path, expected: str) -> None:
             "the file does not have the SHA-256 that the table gives: it was damaged or changed; "
             "copy it again"
         )
+
+
+def _device(metadata) -> dict[str, Any]:
+    return {
+        "model": metadata.model or "",
+        "implant": {None: "unknown", False: "no", True: "yes"}[metadata.implant_present],
+        "view_modifiers": " ".join(metadata.view_modifiers),
+        "is_lossy": bool(metadata.lossy),
+        "orientation_source": metadata.orientation_source,
+    }
+
+
+def mask_finding(masks: np.ndarray, bit: int = 0, **known) -> Finding | None:
+    """Returns the finding of one bit of `masks`, or None where no pixel has it.
+
+    Args:
+        masks: (height, width) uint16.
+        bit: 0 to 15.
+        **known: Other attributes of the `Finding`.
+    """
+    is_set = (masks >> np.uint16(bit)) & 1
+    rows, columns = np.flatnonzero(is_set.any(axis=1)), np.flatnonzero(is_set.any(axis=0))
+    if not rows.size:
+        return None
+    box = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+    return Finding(mark="mask", box_yxyx_px=tuple(map(float, box)), **known)
 
 
 def encode_image(image: np.ndarray, cratios: tuple[float, ...] | None) -> bytes:
@@ -244,8 +262,8 @@ def parse_pgm(content: bytes, *, shape: tuple[int, int]) -> np.ndarray:
     return read_pgm(io.BytesIO(content), "the file", MAX_PIXELS)[0]
 
 
-def _read_mask(path: Path, shape: tuple[int, int]) -> bytes:
-    """Reads a mask, checks it and writes it anew, so that no text chunk of the file survives."""
+def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Reads a mask and checks it: (height, width) uint16, 1 in the lesion."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -260,7 +278,7 @@ def _read_mask(path: Path, shape: tuple[int, int]) -> bytes:
             mask = np.asarray(image) > 0
     except (UnidentifiedImageError, SyntaxError):
         raise DataError("the mask is not a PNG that can be read") from None
-    return encode_png(mask.astype(np.uint8) * 255)
+    return mask.astype(np.uint16)
 
 
 def _reason(error: Exception, *private: str) -> str:

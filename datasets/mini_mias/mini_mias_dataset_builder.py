@@ -7,78 +7,51 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
 
-from mammo_tf import ingest
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
 from mammo_tf.datasets.config import LadderConfig
-from mammo_tf.datasets.jpeg2000_feature import JPEG2000
 from mammo_tf.datasets.mini_mias import archive, info_txt
 from mammo_tf.errors import DataError
-from mammo_tf.ingest import FilmJob, Rejection
+from mammo_tf.ingest import EncodedImage, ImageFile, Job
+from mammo_tf.record import Finding, MammogramRecord
 
-SHAPE = (info_txt.IMAGE_SIZE, info_txt.IMAGE_SIZE, 1)
+SPACING_MM = 0.2  # mini-MIAS was reduced to 200 µm
+KIND_OF_ABNORMALITY = {
+    "CALC": "calcification",
+    "CIRC": "mass",
+    "SPIC": "mass",
+    "MISC": "mass",
+    "ARCH": "distortion",
+    "ASYM": "asymmetry",
+}
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class MiniMiasConfig(LadderConfig):
     """See `LadderConfig`. The default ratios are those of the paper that a 1 MB film can bear."""
 
-    DEFAULT_CRATIOS: ClassVar[tuple[float, ...]] = (1, 15, 20, 25, 50, 100, 200, 500, 1000)
+    VARIANTS: ClassVar[dict] = {"": (1, 15, 20, 25, 50, 100, 200, 500, 1000)}
 
 
 class Builder(MammogramBuilder):
     """TFDS builder "mini_mias"; README.md beside this file describes the records."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
     CONFIG_CLASS = MiniMiasConfig
-    BUILDER_CONFIGS: ClassVar[list] = [MiniMiasConfig(), MiniMiasConfig(plain=True)]
     UNIT = ("film", "films")
     TABLE = "Info.txt"
+    HOMEPAGE = "http://peipa.essex.ac.uk/info/mias.html"
+    DTYPE = "uint8"
+    SHAPE = (info_txt.IMAGE_SIZE, info_txt.IMAGE_SIZE)
+    EXTRA: ClassVar[dict[str, Any]] = {"tissue": tfds.features.ClassLabel(names=info_txt.TISSUES)}
+    FINDING_EXTRA: ClassVar[dict[str, Any]] = {
+        "abnormality": tfds.features.ClassLabel(names=info_txt.ABNORMALITIES)
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Download all-mias.tar.gz (106 MB) from http://peipa.essex.ac.uk/info/mias.html, after "
         "reading its licence (research only), and put it, unopened, into the manual directory. "
         "The folder extracted from it serves as well."
     )
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features
-        return self.dataset_info_from_configs(
-            features=features.FeaturesDict(
-                {
-                    "image_id": features.Text(),
-                    "patient_id": features.Text(),
-                    "laterality": features.ClassLabel(names=("L", "R")),
-                    "tissue": features.ClassLabel(names=info_txt.TISSUES),
-                    "finding": features.ClassLabel(names=info_txt.FINDINGS),
-                    "image": self._image_feature(),
-                    "abnormalities": features.Sequence(
-                        {
-                            "abnormality": features.ClassLabel(names=info_txt.ABNORMALITIES),
-                            "severity": features.ClassLabel(names=info_txt.SEVERITIES),
-                            "has_circle": np.bool_,
-                            "row": np.int32,
-                            "column": np.int32,
-                            "radius_px": np.int32,
-                            "bbox": features.BBoxFeature(),
-                        }
-                    ),
-                }
-            ),
-            supervised_keys=("image", "finding"),
-            homepage="http://peipa.essex.ac.uk/info/mias.html",
-            metadata=tfds.core.MetadataDict(
-                is_phantom=False, cratios=list(self.builder_config.cratios)
-            ),
-        )
-
-    def _image_feature(self):
-        config = self.builder_config
-        if config.plain:
-            return tfds.features.Image(shape=SHAPE, dtype=np.uint8, encoding_format="png")
-        return JPEG2000(shape=SHAPE, dtype=np.uint8, cratios=config.cratios)
 
     def _read_source(self, manual_dir: Path, *, create_salt: bool) -> Source:
         path = archive.find_source(manual_dir)
@@ -104,7 +77,7 @@ class Builder(MammogramBuilder):
         fingerprint = hashlib.sha256(json.dumps([text, sorted(listing)]).encode()).hexdigest()
         return Source(items, rejected, fingerprint, lambda part: self._jobs(path, part))
 
-    def _jobs(self, path: Path, items: list[Item]) -> Iterator[tuple[Item, FilmJob]]:
+    def _jobs(self, path: Path, items: list[Item]) -> Iterator[tuple[Item, Job]]:
         wanted = {f"{item.key}.pgm": item for item in items}
         for name, content in archive.iterate_files(path, (".pgm",)):
             if item := wanted.pop(name.lower(), None):
@@ -112,32 +85,38 @@ class Builder(MammogramBuilder):
         for item in wanted.values():
             yield item, self._job(item, None)
 
-    def _job(self, item: Item, content: bytes | None) -> FilmJob:
-        cratios = None if self.builder_config.plain else self.builder_config.cratios
-        return FilmJob(item.key, item.row, content, cratios)
+    def _job(self, item: Item, content: bytes | None) -> Job:
+        film = ImageFile(row=item.row, content=content, shape=self.SHAPE)
+        return Job(item.key, {"film": film}, self._job_cratios)
 
-    def _worker(self):
-        return ingest.ingest_film
+    def _records(self, item: Item, result: dict[str, EncodedImage]) -> Iterator[MammogramRecord]:
+        film, encoded = item.content, result["film"]
+        yield MammogramRecord(
+            image_id=film.image_id,
+            patient_id=film.patient_id,
+            exam_id=film.patient_id,
+            laterality=film.laterality,
+            view="MLO",
+            label=film.finding,
+            breast_label=film.finding,
+            image=encoded.image,
+            shape=encoded.shape,
+            bits_stored=8,
+            pixel_spacing_mm=(SPACING_MM, SPACING_MM),
+            is_canonical=False,
+            findings=tuple(_finding(found) for found in film.abnormalities),
+            extra={"tissue": film.tissue},
+        )
 
-    def _example(self, item: Item, result: bytes | Rejection) -> dict[str, Any]:
-        film = item.content
-        return {
-            "image_id": film.image_id,
-            "patient_id": film.patient_id,
-            "laterality": film.laterality,
-            "tissue": film.tissue,
-            "finding": film.finding,
-            "image": result,
-            "abnormalities": [
-                {
-                    "abnormality": found.abnormality,
-                    "severity": found.severity,
-                    "has_circle": found.has_circle,
-                    "row": found.row,
-                    "column": found.column,
-                    "radius_px": found.radius_px,
-                    "bbox": tfds.features.BBox(*found.box),
-                }
-                for found in film.abnormalities
-            ],
-        }
+
+def _finding(found: info_txt.Abnormality) -> Finding:
+    known = {
+        "label": found.severity,
+        "kind": KIND_OF_ABNORMALITY[found.abnormality],
+        "extra": {"abnormality": found.abnormality},
+    }
+    if not found.has_circle:
+        return Finding(**known)
+    row, column, radius = found.row, found.column, found.radius_px
+    box = (row - radius, column - radius, row + radius + 1, column + radius + 1)
+    return Finding(mark="circle", box_yxyx_px=box, **known)

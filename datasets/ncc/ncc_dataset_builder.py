@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mammo_tf import ingest
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
 from mammo_tf.datasets.config import LadderConfig
-from mammo_tf.datasets.jpeg2000_feature import JPEG2000
 from mammo_tf.datasets.ncc import salt, studies
 from mammo_tf.dicom import patient_key
 from mammo_tf.errors import DataError
-from mammo_tf.ingest import EncodedView, Rejection, StudyJob
+from mammo_tf.ingest import EncodedImage, Job, Rejection, mask_finding
+from mammo_tf.record import MammogramRecord
 
 PHANTOM_NAME = "PHANTOM.json"
 
@@ -31,63 +30,29 @@ class NccConfig(LadderConfig):
     for the original.
     """
 
-    DEFAULT_CRATIOS: ClassVar[tuple[float, ...]] = (
-        *(1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000),
-    )
+    VARIANTS: ClassVar[dict] = {"": (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)}
 
 
 class Builder(MammogramBuilder):
     """TFDS builder "ncc"; README.md beside this file describes the records."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
     CONFIG_CLASS = NccConfig
-    BUILDER_CONFIGS: ClassVar[list] = [NccConfig(), NccConfig(plain=True)]
     UNIT = ("study", "studies")
     TABLE = studies.FILE_NAME
     OPTIONS = ("allow_burned_in", "follow_links", "join_ids")
+    HOMEPAGE = "https://www.nature.com/articles/s41598-021-86726-w"
+    EXTRA: ClassVar[dict[str, Any]] = {
+        "model": tfds.features.Text(),
+        "implant": tfds.features.ClassLabel(names=("unknown", "no", "yes")),
+        "view_modifiers": tfds.features.Text(),
+        "is_lossy": np.bool_,
+        "orientation_source": tfds.features.Text(),
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put studies.csv into the manual directory, and the DICOM files that it names below it; "
         "docs/data-formats.md describes the table. To try it without data: "
         "mammo-tf phantom ncc OUT --studies 40 --seed 1"
     )
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features
-        finding = features.ClassLabel(names=studies.FINDINGS)
-        return self.dataset_info_from_configs(
-            features=features.FeaturesDict(
-                {
-                    "study_id": features.Text(),
-                    "patient_id": features.Text(),
-                    "left_finding": finding,
-                    "right_finding": finding,
-                    "birads_left": np.int32,
-                    "birads_right": np.int32,
-                    "age": np.int32,
-                    "vendor": features.Text(),
-                    "views": {name: self._view_features() for name in studies.VIEWS},
-                }
-            ),
-            homepage="https://www.nature.com/articles/s41598-021-86726-w",
-            metadata=tfds.core.MetadataDict(
-                is_phantom=False, cratios=list(self.builder_config.cratios)
-            ),
-        )
-
-    def _view_features(self) -> dict[str, Any]:
-        config = self.builder_config
-        shape = (None, None, 1)
-        if config.plain:
-            image = tfds.features.Image(shape=shape, dtype=np.uint16, encoding_format="png")
-        else:
-            image = JPEG2000(shape=shape, dtype=np.uint16, cratios=config.cratios)
-        return {
-            "image": image,
-            "bits_stored": np.int32,
-            "pixel_spacing_mm": tfds.features.Tensor(shape=(2,), dtype=np.float32),
-            "mask": tfds.features.Text(),
-        }
 
     def _read_source(self, manual_dir: Path, *, create_salt: bool) -> Source:
         folder = _find_folder(manual_dir)
@@ -115,41 +80,43 @@ class Builder(MammogramBuilder):
         fingerprint = _fingerprint(folder, good, metadata, secret)
         return Source(items, rejected, fingerprint, lambda part: self._jobs(folder, part), metadata)
 
-    def _jobs(self, folder: Path, items: list[Item]) -> Iterator[tuple[Item, StudyJob]]:
+    def _jobs(self, folder: Path, items: list[Item]) -> Iterator[tuple[Item, Job]]:
         options = {name: name in self.options for name in ("follow_links", "allow_burned_in")}
-        cratios = None if self.builder_config.plain else self.builder_config.cratios
         for item in items:
-            study, _, record = item.content
-            yield item, StudyJob(record, item.row, str(folder), study.views, cratios, **options)
+            study, _, exam = item.content
+            yield item, Job(exam, study.views, self._job_cratios, str(folder), **options)
 
-    def _worker(self):
-        return ingest.ingest_study
-
-    def _example(self, item: Item, result: dict[str, EncodedView]) -> dict[str, Any]:
-        study, patient, record = item.content
-        from_files = [result[name] for name in studies.VIEWS]
-        ages = {view.age_years for view in from_files} - {-1}
-        vendors = {view.vendor for view in from_files} - {""}
-        return {
-            "study_id": record,
-            "patient_id": patient,
-            "left_finding": study.findings["left"],
-            "right_finding": study.findings["right"],
-            "birads_left": study.birads["left"],
-            "birads_right": study.birads["right"],
-            "age": study.age if study.age >= 0 else min(ages, default=-1),
-            "vendor": study.vendor or min(vendors, default=""),
-            "views": {name: _view_example(result[name]) for name in studies.VIEWS},
-        }
-
-
-def _view_example(view: EncodedView) -> dict[str, Any]:
-    return {
-        "image": view.image,
-        "bits_stored": view.bits_stored,
-        "pixel_spacing_mm": np.array(view.pixel_spacing_mm, np.float32),
-        "mask": view.mask,
-    }
+    def _records(self, item: Item, result: dict[str, EncodedImage]) -> Iterator[MammogramRecord]:
+        study, patient, exam = item.content
+        ages = {image.age_years for image in result.values()} - {-1}
+        vendors = {image.vendor for image in result.values()} - {""}
+        for name, encoded in result.items():
+            side, view = name.split("_")
+            label = study.findings[side]
+            finding = None
+            if encoded.masks is not None:
+                finding = mask_finding(encoded.masks, label=label)
+            yield MammogramRecord(
+                image_id=f"{exam}-{name}",
+                patient_id=patient,
+                exam_id=exam,
+                laterality=side[0].upper(),
+                view=view.upper(),
+                # The table labels breasts. Without a mask nothing says which view shows the lesion.
+                label=label if finding or label == "normal" else "unknown",
+                breast_label=label,
+                exam_label=studies.FINDINGS[study.worst_finding],
+                birads=study.birads[side],
+                age_years=study.age if study.age >= 0 else min(ages, default=-1),
+                vendor=study.vendor or min(vendors, default=""),
+                image=encoded.image,
+                shape=encoded.shape,
+                bits_stored=encoded.bits_stored,
+                pixel_spacing_mm=encoded.pixel_spacing_mm,
+                findings=(finding,) if finding else (),
+                masks=encoded.masks,
+                extra=encoded.device,
+            )
 
 
 def _find_folder(manual_dir: Path) -> Path:

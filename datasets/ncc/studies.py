@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mammo_tf.errors import DataError
 from mammo_tf.files import leaves_by_link, resolve_inside
-from mammo_tf.ingest import ViewFile
+from mammo_tf.ingest import ImageFile
 
 FILE_NAME = "studies.csv"
 FINDINGS = ("normal", "benign", "malignant")
@@ -42,7 +42,7 @@ class Study:
     birads: dict[str, int]
     age: int
     vendor: str
-    views: dict[str, ViewFile]
+    views: dict[str, ImageFile]
 
     @property
     def worst_finding(self) -> int:
@@ -173,7 +173,7 @@ def _check_paths(folder: Path, number: int, row: dict[str, str], follow_links: b
 
 
 def _study(patient: str, study: str, lines, used: dict[str, int]) -> Study:
-    views: dict[str, ViewFile] = {}
+    views: dict[str, ImageFile] = {}
     findings: dict[str, tuple[int, str]] = {}
     birads: dict[str, tuple[int, int]] = {}
     ages: dict[str, tuple[int, int]] = {}
@@ -205,14 +205,20 @@ def _study(patient: str, study: str, lines, used: dict[str, int]) -> Study:
     )
 
 
-def _view_file(number: int, row: dict[str, str], side: str, view: str, used) -> ViewFile:
+def _view_file(number: int, row: dict[str, str], side: str, view: str, used) -> ImageFile:
     if not row["path"]:
         raise _RowError(number, "the path is empty")
     for path in filter(None, (row["path"], row.get("mask"))):
         other = used.setdefault(path, number)
         if other != number:
             raise _RowError(number, f"its file is also that of row {other}")
-    return ViewFile(number, view, side[0].upper(), row["path"], row.get("mask", ""))
+    return ImageFile(
+        row=number,
+        path=row["path"],
+        view=view,
+        laterality=side[0].upper(),
+        mask=row.get("mask", ""),
+    )
 
 
 def _side_and_view(number: int, row: dict[str, str]) -> tuple[str, str]:

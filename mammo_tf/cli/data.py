@@ -8,11 +8,9 @@ import click
 
 from mammo_tf.cli.options import UserPath
 from mammo_tf.errors import UserError
+from mammo_tf.found import data_sets
 
-DATA_SETS = {
-    "mini_mias": "322 digitised films with circles; from all-mias.tar.gz.",
-    "ncc": "Four-view screening studies of your own; from studies.csv and DICOM files.",
-}
+DATA_SETS = data_sets()
 
 
 @click.group()

@@ -3,16 +3,10 @@
 import click
 
 from mammo_tf.cli.main import LazyGroup
+from mammo_tf.found import recipes
 
 RECIPES = {
-    "compression": (
-        "mammo_tf.recipes.compression.command:compression",
-        "How far JPEG 2000 can go before a classifier suffers (Jo et al. 2021).",
-    ),
-    "mias": (
-        "mammo_tf.recipes.mias.command:mias",
-        "Classify and find lesions on mini-MIAS (Jin & Zheng).",
-    ),
+    name: (f"mammo_tf.recipes.{name}.command:{name}", text) for name, text in recipes().items()
 }
 
 

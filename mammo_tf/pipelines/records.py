@@ -46,25 +46,35 @@ def check_cratios(builder, cratios: Sequence[float]) -> tuple[float, ...]:
     return cratios
 
 
-def iterate_records(builder) -> Iterator[dict[str, Any]]:
-    """Yields every record of every split as NumPy values, images as bytes of their ladders.
+def iterate_records(
+    builder, *, split: str | None = None, without_pixels: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yields every record as NumPy values, images and masks as the bytes stored.
 
     Files are read one at a time and in order, so that only a few records are in memory.
+
+    Args:
+        builder: The TFDS builder, built.
+        split: One split; None for all.
+        without_pixels: Leave "image" and "masks" out.
     """
     import tensorflow_datasets as tfds
 
-    from mammo_tf.datasets.jpeg2000_feature import skip_decoders_for
-
+    pixels = ("image", "masks")
+    decoders = dict.fromkeys(pixels, tfds.decode.SkipDecoding())
+    if without_pixels:
+        names = set(builder.info.features) - set(pixels)
+        decoders = tfds.decode.PartialDecoding(dict.fromkeys(names, True))
     read_config = tfds.ReadConfig(
         interleave_cycle_length=1,
         num_parallel_calls_for_interleave_files=1,
         num_parallel_calls_for_decode=1,
         try_autocache=False,
     )
-    for split in sorted(builder.info.splits):
+    for name in sorted(builder.info.splits) if split is None else [split]:
         dataset = builder.as_dataset(
-            split=split,
-            decoders=skip_decoders_for(builder),
+            split=name,
+            decoders=decoders,
             read_config=read_config,
             shuffle_files=False,
         )

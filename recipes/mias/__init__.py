@@ -1,0 +1,1 @@
+"""Classify and find lesions on mini-MIAS (Jin & Zheng)."""

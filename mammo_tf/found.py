@@ -1,0 +1,50 @@
+"""Which data sets, models and recipes there are, told from their folders; imports none of them."""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+
+def data_sets() -> dict[str, str]:
+    """Returns the name of each data set and the first line of its README.md."""
+    return {
+        folder.name: _first_line(folder / "README.md").lstrip("# ")
+        for folder in _folders("mammo_tf.datasets")
+        if (folder / f"{folder.name}_dataset_builder.py").exists()
+    }
+
+
+def recipes() -> dict[str, str]:
+    """Returns the name of each recipe and the first line of its package's docstring."""
+    return {
+        folder.name: _docstring(folder / "__init__.py").partition("\n")[0]
+        for folder in _folders("mammo_tf.recipes")
+        if (folder / "command.py").exists()
+    }
+
+
+def models() -> tuple[str, ...]:
+    """Returns the names of the model files, sorted; a family in a folder is built by its recipe."""
+    return tuple(
+        sorted(
+            path.stem
+            for path in _package_folder("mammo_tf.models").glob("*.py")
+            if not path.stem.startswith("_") and path.stem != "registry"
+        )
+    )
+
+
+def _folders(package: str) -> list[Path]:
+    return sorted(path for path in _package_folder(package).iterdir() if path.is_dir())
+
+
+def _package_folder(package: str) -> Path:
+    return Path(importlib.util.find_spec(package).origin).parent
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text("utf-8").partition("\n")[0] if path.exists() else ""
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
