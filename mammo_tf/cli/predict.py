@@ -273,11 +273,11 @@ def _say(line: str) -> None:
 
 def _predict_one(detector, image, settings: _Settings):
     """Returns what was found in one image as plain values, and the picture."""
-    from mammo_tf.pipelines.detection.detector import to_8_bit
     from mammo_tf.pipelines.detection.findings import describe_findings
+    from mammo_tf.pipelines.geometry import spread_to_8_bits
     from mammo_tf.report.overlay import draw_detections
 
-    pixels = to_8_bit(image.pixels)
+    pixels = spread_to_8_bits(image.pixels)
     options = {"min_score": settings.threshold, "max_boxes": settings.max_boxes}
     found = detector.detect([pixels], by_class=settings.by_class, **options)[0]
     spacing, source = image.pixel_spacing_mm, "file"

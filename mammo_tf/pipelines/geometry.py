@@ -43,6 +43,22 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.rint(np.asarray(resized)).astype(image.dtype)  # a mean never leaves the range
 
 
+def resize_nearest(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes by taking the pixel at the same relative place, so that no value is mixed.
+
+    Args:
+        image: (height, width), any dtype, e.g. masks.
+        height: New height in pixels, at least 1.
+        width: New width in pixels, at least 1.
+
+    Returns:
+        (height, width) of the same dtype.
+    """
+    rows = (np.arange(height) + 0.5) * (image.shape[0] / height)
+    columns = (np.arange(width) + 0.5) * (image.shape[1] / width)
+    return image[np.ix_(rows.astype(int), columns.astype(int))]
+
+
 def resized_shape(shape: tuple[int, int], fraction: float) -> tuple[int, int]:
     """The (height, width) after `resize_fraction`: rounded, halves up, at least 1."""
     if not 0 < fraction <= 1:
@@ -110,7 +126,7 @@ def mirror(image: np.ndarray) -> np.ndarray:
     return image[:, ::-1]
 
 
-def fit_and_pad(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def fit_and_pad(image: np.ndarray, shape: tuple[int, int], resize=resize) -> np.ndarray:
     """Scales an image into `shape`, keeping its aspect, and fills the rest with 0.
 
     The scaled image touches the top left corner, where the chest wall is after `mirror`. How the
@@ -119,6 +135,7 @@ def fit_and_pad(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     Args:
         image: (height, width) uint8 or uint16.
         shape: (height, width) wanted.
+        resize: How to scale; `resize_nearest` for masks.
 
     Returns:
         An array of `shape` and the image's dtype.
@@ -138,30 +155,6 @@ def fitted_shape(shape: tuple[int, int], box: tuple[int, int]) -> tuple[int, int
         for size, most in zip(shape, box, strict=True)
     )
     return height, width
-
-
-def pair_views(cc: np.ndarray, mlo: np.ndarray, view_shape: tuple[int, int]) -> np.ndarray:
-    """Puts the two views of one breast side by side: CC on the left, MLO on the right.
-
-    Args:
-        cc: (height, width) uint8 or uint16: the CC view, cropped, and mirrored if right.
-        mlo: The MLO view, likewise; its size may differ.
-        view_shape: (height, width) that each view is fitted into; see `fit_and_pad`.
-
-    Returns:
-        (view_shape[0], 2 · view_shape[1]), same dtype.
-
-    Raises:
-        UserError: If the views differ in dtype.
-
-    Reference:
-        Jo et al. 2021, "Model development and evaluation"; which view comes first is not stated.
-    """
-    if cc.dtype != mlo.dtype:
-        raise UserError(
-            f"Both views must have one dtype. Received: CC {cc.dtype}, MLO {mlo.dtype}."
-        )
-    return np.concatenate([fit_and_pad(view, view_shape) for view in (cc, mlo)], axis=1)
 
 
 def extract_patch(image: np.ndarray, row: int, column: int, size: int) -> np.ndarray:
@@ -207,6 +200,22 @@ def to_full_range(image: np.ndarray, bits_stored: int) -> np.ndarray:
         raise UserError(f"`bits_stored` must be from 1 to 16. Received: {bits_stored}.")
     clipped = np.minimum(image, np.uint16(2**bits_stored - 1)).astype(np.uint16, copy=False)
     return clipped << np.uint16(16 - bits_stored)
+
+
+def spread_to_8_bits(image: np.ndarray) -> np.ndarray:
+    """Spreads an image's own range over 0 to 255, as digitised films have it.
+
+    Args:
+        image: (height, width) uint8, which is returned as it is, or uint16 or float.
+
+    Returns:
+        (height, width) uint8.
+    """
+    if image.dtype == np.uint8:
+        return image
+    values = np.asarray(image, np.float32)
+    low, high = float(values.min()), float(values.max())
+    return np.rint((values - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
 
 
 def _check_image(image: np.ndarray) -> None:

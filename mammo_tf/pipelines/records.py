@@ -1,13 +1,16 @@
 """Reads TFDS records of this project with their images as ladders, one after the other."""
 
 import hashlib
+import io
 import json
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mammo_tf import files
 from mammo_tf.codecs import openjpeg
@@ -21,7 +24,7 @@ def check_cratios(builder, cratios: Sequence[float]) -> tuple[float, ...]:
     """Checks that a built data set holds these compression ratios, and readies the codec.
 
     Args:
-        builder: A TFDS builder of "ncc" or "mini_mias", already built.
+        builder: A built TFDS builder of this project's.
         cratios: The ratios wanted.
 
     Returns:
@@ -73,12 +76,22 @@ def iterate_records(
     )
     for name in sorted(builder.info.splits) if split is None else [split]:
         dataset = builder.as_dataset(
-            split=name,
-            decoders=decoders,
-            read_config=read_config,
-            shuffle_files=False,
+            split=name, decoders=decoders, read_config=read_config, shuffle_files=False
         )
-        yield from tfds.as_numpy(dataset)
+        yield from _readable(tfds.as_numpy(dataset), builder)
+
+
+def _readable(found: Iterable[dict], builder) -> Iterator[dict]:
+    """Passes records on; what TensorFlow says of a damaged file becomes one line."""
+    import tensorflow as tf
+
+    try:
+        yield from found
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"{builder.data_dir} is damaged ({type(error).__name__}). Delete that folder and "
+            "build the data set again."
+        ) from None
 
 
 def num_records(builder) -> int:
@@ -108,6 +121,22 @@ def decode(ladder: Ladder, cratio: float, what: str):
         return ladder.decode(cratio)
     except CodecError as error:
         raise _damaged(what, error) from error
+
+
+def read_masks(content: bytes, what: str) -> np.ndarray | None:
+    """Opens a record's masks: (height, width) uint16, or None where the record has none.
+
+    Raises:
+        DataError: If they are damaged; the message begins with `what`.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            masks = np.asarray(picture).astype(np.uint16)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _damaged(what, error) from error
+    return None if masks.shape == (1, 1) else masks
 
 
 def _damaged(what: str, error: Exception) -> DataError:

@@ -15,6 +15,7 @@ from mammo_tf.models.ssd import SSD, Detections, find_detections
 from mammo_tf.models.ssd.views import VIEWS, View, change_images, restore_outputs
 from mammo_tf.pipelines.detection.augment import cut_window
 from mammo_tf.pipelines.detection.batches import to_network
+from mammo_tf.pipelines.geometry import spread_to_8_bits
 
 DESCRIPTION = "detector.json"
 FORMAT = 1
@@ -56,7 +57,7 @@ class Detector:
         for first in range(0, len(images), batch_size):
             part = images[first : first + batch_size]
             batch = np.stack(
-                [to_network(cut_window(to_8_bit(i), self.canvas(i), shape)) for i in part]
+                [to_network(cut_window(spread_to_8_bits(i), self.canvas(i), shape)) for i in part]
             )
             found.append(np.mean([self._view(batch, view) for view in self._views()], axis=0))
         return np.concatenate(found)
@@ -111,22 +112,6 @@ def _off_canvas(found: Detections, canvas: tuple[float, float, float, float]) ->
     boxes = np.clip(found.boxes_yxyx * np.array([bottom, right] * 2, np.float32), 0, 1)
     kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(axis=1)
     return replace(found, boxes_yxyx=boxes).take(kept)
-
-
-def to_8_bit(image: np.ndarray) -> np.ndarray:
-    """Spreads an image's own range over 0 to 255, as the films of mini-MIAS have it.
-
-    Args:
-        image: (height, width) uint8, which is returned as it is, or uint16 or float.
-
-    Returns:
-        (height, width) uint8.
-    """
-    if image.dtype == np.uint8:
-        return image
-    values = np.asarray(image, np.float32)
-    low, high = float(values.min()), float(values.max())
-    return np.rint((values - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
 
 
 def describe_detector(detector: Detector, folder: str | os.PathLike) -> None:
