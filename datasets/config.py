@@ -1,19 +1,17 @@
 """Builder configurations: which compression ratios a data set keeps, or plain images."""
 
 import dataclasses
-import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from mammo_tf.codecs.cratios import format_cratio, join_cratios, normalize_cratios
 from mammo_tf.config import check_choice
 from mammo_tf.errors import UserError
 
 PLAIN_NAME = "plain"
 LADDER_NAME = "ladder"
-MAX_CRATIOS = 64
-MAX_CRATIO = 1_000_000
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -85,34 +83,5 @@ class LadderConfig(tfds.core.BuilderConfig):
     def _derived_description(self) -> str:
         if self.plain:
             return "One lossless PNG per image."
-        ratios = ", ".join(map(format_cratio, self.cratios))
+        ratios = join_cratios(self.cratios)
         return f"One layered JPEG 2000 codestream per image, with compression ratios {ratios}."
-
-
-def normalize_cratios(cratios: Iterable[float]) -> tuple[float, ...]:
-    """Sorts and checks compression ratios; whole numbers become ints.
-
-    Raises:
-        UserError: If there is none, one is below 1, not a number or there twice.
-    """
-    if isinstance(cratios, numbers.Real):
-        cratios = (cratios,)
-    cratios = tuple(cratios)
-    for cratio in cratios:
-        if isinstance(cratio, bool) or not isinstance(cratio, numbers.Real):
-            raise UserError(f"A compression ratio must be a number. Received: {cratio!r}.")
-        if not 1 <= cratio <= MAX_CRATIO:
-            raise UserError(
-                f"A compression ratio must be from 1 to {MAX_CRATIO}. Received: {cratio:g}."
-            )
-    kept = tuple(sorted({int(c) if c == int(c) else float(c) for c in cratios}))
-    if len(kept) != len(cratios) or not 1 <= len(kept) <= MAX_CRATIOS:
-        raise UserError(
-            f"Expected 1 to {MAX_CRATIOS} different compression ratios. Received: {cratios}."
-        )
-    return kept
-
-
-def format_cratio(cratio: float) -> str:
-    """Writes a ratio without a needless ".0" or exponent: "100", "2.5"."""
-    return str(int(cratio)) if cratio == int(cratio) else repr(float(cratio))

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from mammo_tf.datasets.config import format_cratio, normalize_cratios
+from mammo_tf.codecs.cratios import format_cratio, join_cratios, normalize_cratios
 from mammo_tf.errors import DataError, UserError
 
 MAX_REDUCE = 5  # OpenJPEG's default of six resolutions
@@ -62,7 +62,8 @@ class JPEG2000(tfds.features.Image):
         received = normalize_cratios(Ladder.from_bytes(content).cratios)
         if received != self.cratios:
             raise DataError(
-                f"The ladder must hold CR {_join(self.cratios)}. Received: {_join(received)}."
+                f"The ladder must hold CR {join_cratios(self.cratios)}. "
+                f"Received: {join_cratios(received)}."
             )
         return content
 
@@ -117,8 +118,9 @@ class JPEG2000(tfds.features.Image):
             cratio = self.cratios[0]
         if cratio not in self.cratios:
             raise UserError(
-                f"This data set holds CR {_join(self.cratios)}. Received: cratio={cratio:g}. "
-                "Choose one of these or build the data set with --cratios."
+                f"This data set holds CR {join_cratios(self.cratios)}. "
+                f"Received: cratio={format_cratio(cratio)}. Choose one of these or build the data set with "
+                "--cratios."
             )
         if reduce not in range(MAX_REDUCE + 1):
             raise UserError(
@@ -217,7 +219,7 @@ def decoders_for(builder: tfds.core.DatasetBuilder, *, cratio: float, reduce: in
         UserError: If the data set is plain. That it lacks `cratio` is said when it is opened.
     """
     decoders = _map_images(builder.info.features, lambda: JPEG2000Decoder(cratio, reduce))
-    _check_ladder(builder, decoders, f"cratio={cratio:g}")
+    _check_ladder(builder, decoders, f"cratio={format_cratio(cratio)}")
     return decoders
 
 
@@ -251,7 +253,3 @@ def _map_images(features, make_decoder) -> dict:
         ):
             decoders[name] = inner
     return decoders
-
-
-def _join(cratios: Sequence[float]) -> str:
-    return ", ".join(map(format_cratio, cratios))

@@ -51,6 +51,23 @@ def to_plain(config: Any) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
+def parse_like(text: str, default: Any, key: str) -> Any:
+    """Returns `text` as a value of the type that `default` has.
+
+    Args:
+        text: As on the command line; a tuple's items are separated by commas.
+        default: A bool, int, float, str, None (text) or tuple of one of these.
+        key: Names the setting in an error.
+
+    Raises:
+        UserError: If `text` is no such value.
+    """
+    if isinstance(default, tuple):
+        kind = type(default[0]) if default else str
+        return _parse(text, tuple[(kind,) * len(default)] if default else tuple[str, ...], key)
+    return _parse(text, str if default is None else type(default), key)
+
+
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     """Lists where two plain configurations differ, as "key: old, now new"."""
     found = []
@@ -69,7 +86,9 @@ def keys(config: Any, prefix: str = "") -> list[str]:
     found = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
+        if hasattr(value, "replace_options"):
+            found += [f"{prefix}{field.name}.{name}" for name in ("name", *value.options)]
+        elif dataclasses.is_dataclass(value):
             found += keys(value, f"{prefix}{field.name}.")
         else:
             found.append(f"{prefix}{field.name}")
@@ -78,13 +97,16 @@ def keys(config: Any, prefix: str = "") -> list[str]:
 
 def _replace(config, changes: list[tuple[list[str], str]], prefix: str, whole: Any):
     """Applies all changes of a section at once, so that their order does not matter."""
-    values, inner = {}, {}
+    values, inner, options = {}, {}, {}
     kinds = typing.get_type_hints(type(config))
     for (name, *rest), text in changes:
         key = ".".join([prefix + name, *rest])
         if name not in {field.name for field in dataclasses.fields(config)}:
             raise UserError(_unknown(whole, key))
         current = getattr(config, name)
+        if rest and hasattr(current, "replace_options") and rest[0] != "name":
+            options.setdefault(name, {})[".".join(rest)] = text
+            continue
         if rest and not dataclasses.is_dataclass(current):
             raise UserError(f"`{key}`: `{name}` has no parts.")
         if rest:
@@ -96,6 +118,9 @@ def _replace(config, changes: list[tuple[list[str], str]], prefix: str, whole: A
             values[name] = _parse(text, kinds[name], key)
     for name, parts in inner.items():
         values[name] = _replace(getattr(config, name), parts, f"{prefix}{name}.", whole)
+    for name, assignments in options.items():
+        current = values.get(name, getattr(config, name))
+        values[name] = current.replace_options(assignments)
     return dataclasses.replace(config, **values)
 
 

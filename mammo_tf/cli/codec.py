@@ -2,7 +2,7 @@
 
 import click
 
-from mammo_tf.cli.options import UserPath
+from mammo_tf.cli.options import Cratios, UserPath
 from mammo_tf.errors import UserError
 
 _PROGRESS_PIXELS = 2_000_000  # below that all is done within about two seconds
@@ -17,7 +17,7 @@ def codec():
 @click.argument("image", type=UserPath(exists=True, dir_okay=False))
 @click.option(
     "--cratios",
-    metavar="CR,CR,…",
+    type=Cratios(),
     help="Compression ratios, 1 = lossless.  [default: the paper's, 1 to 11000]",
 )
 @click.option(
@@ -52,9 +52,10 @@ def measure(image, cratios, method, max_value, tolerance, out, threads, as_json)
 
     from mammo_tf.codecs import openjpeg
     from mammo_tf.codecs.images import read_grey_image
+    from mammo_tf.codecs.jpeg2000 import PAPER_CRATIOS
     from mammo_tf.parallel import available_cpus
 
-    cratios = _parse_cratios(cratios)
+    cratios = PAPER_CRATIOS if cratios is None else cratios
     threads = available_cpus() if threads is None else threads
     if threads < 1:
         raise UserError(f"--threads must be at least 1. Received: {threads}.")
@@ -77,20 +78,6 @@ def measure(image, cratios, method, max_value, tolerance, out, threads, as_json)
         "encode_seconds": round(seconds, 2),
     }
     _print(summary, rows, tolerance, as_json)
-
-
-def _parse_cratios(text: str | None) -> tuple[float, ...]:
-    from mammo_tf.codecs.jpeg2000 import PAPER_CRATIOS, check_cratios
-
-    if text is None:
-        return PAPER_CRATIOS
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UserError(
-            f"--cratios must be numbers with commas between, e.g. 1,15,100. Received: {text!r}."
-        ) from error
-    return check_cratios(values)
 
 
 def _peak(text: str, grey) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from mammo_tf.cli.options import UserPath
+from mammo_tf.cli.options import Cratios, UserPath
+from mammo_tf.codecs.cratios import join_cratios
 from mammo_tf.errors import UserError
 from mammo_tf.found import data_sets
 
@@ -24,7 +25,14 @@ def data():
 @click.option(
     "--data-dir", type=UserPath(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
 )
-@click.option("--cratios", help="Compression ratios to keep, e.g. 1,100,1000 (1 is lossless).")
+@click.option(
+    "--data-config", "variant", metavar="NAME", help="Which variant.  [default: the first]"
+)
+@click.option(
+    "--cratios",
+    type=Cratios(),
+    help="Compression ratios to keep, e.g. 1,100,1000 (1 is lossless).  [default: the data set's]",
+)
 @click.option("--plain", is_flag=True, help="Keep one lossless PNG per image and no ratios.")
 @click.option(
     "--max-quarantine",
@@ -54,6 +62,7 @@ def build(
     name,
     manual_dir,
     data_dir,
+    variant,
     cratios,
     plain,
     max_quarantine,
@@ -69,7 +78,6 @@ def build(
     A data set that is there already is left as it is. What cannot be used is listed in
     quarantine.csv beside the data set, by its row in the table.
     """
-    ratios = _parse_cratios(cratios)
     from mammo_tf.quiet import import_tensorflow
 
     import_tensorflow()
@@ -79,7 +87,8 @@ def build(
         name,
         manual_dir=manual_dir,
         data_dir=data_dir,
-        cratios=ratios,
+        variant=variant,
+        cratios=cratios,
         plain=plain,
         max_quarantine=max_quarantine,
         strict=strict,
@@ -110,17 +119,6 @@ def list_data_sets(data_dir, as_json):
             click.echo(f"{name:<10} {text}")
         click.echo(f"\nBuilt in {root}: {'' if built else 'none'}".rstrip())
     _print(built, as_json=as_json)
-
-
-def _parse_cratios(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise UserError(
-            f"--cratios must be numbers separated by commas, e.g. 1,100,1000. Received: {text!r}."
-        ) from None
 
 
 def _describe(folder: Path) -> dict:
@@ -155,7 +153,7 @@ def _print(results: list[dict], *, as_json: bool, first_only: bool = False) -> N
         state = " (was there already; nothing was changed)" if result.get("was_there") else ""
         click.echo(f"{result['name']}{' (phantom)' if result['is_phantom'] else ''}{state}")
         click.echo("  splits       " + ", ".join(f"{k} {n}" for k, n in result["splits"].items()))
-        ratios = ", ".join(f"{cratio:g}" for cratio in result["cratios"])
+        ratios = join_cratios(result["cratios"])
         click.echo(f"  CR           {ratios or 'none: plain images'}")
         click.echo(f"  quarantined  {result['num_quarantined']} (quarantine.csv)")
         click.echo(f"  folder       {result['folder']}")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammo_tf.codecs import coder, codestream
-from mammo_tf.codecs.codestream import MAX_LAYERS, MAX_PIXELS, Codestream
+from mammo_tf.codecs.codestream import MAX_PIXELS, Codestream
+from mammo_tf.codecs.cratios import check_cratios
 from mammo_tf.errors import CodecError, UserError
 
 PAPER_CRATIOS = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
-MAX_CRATIO = 1_000_000  # far above, OpenJPEG's arithmetic takes the target for "lossless"
 METHODS = ("layered", "separate")
 
 
@@ -219,34 +219,6 @@ def encode_ladder(
     layers = {cratio: layer for layer, cratio in enumerate(order, 1)}
     ladder = Ladder((shared,), tuple(Step(cratio, 0, layers[cratio]) for cratio in cratios))
     return _mend(ladder, image, tolerance, threads)
-
-
-def check_cratios(cratios: Sequence[float]) -> tuple[float, ...]:
-    """Checks compression ratios, and returns them as a tuple in the same order.
-
-    Raises:
-        UserError: If they are not 1 to 100 distinct numbers from 1 to a million.
-    """
-    values = tuple(cratios) if isinstance(cratios, Sequence | np.ndarray) else (cratios,)
-    numeric = all(
-        isinstance(value, numbers.Real) and not isinstance(value, bool) for value in values
-    )
-    if (
-        not numeric
-        or not 1 <= len(values) <= MAX_LAYERS
-        or not all(1 <= value <= MAX_CRATIO for value in values)
-        or len(set(values)) != len(values)
-    ):
-        raise UserError(
-            f"`cratios` must be 1 to {MAX_LAYERS} distinct numbers from 1 (lossless) to "
-            f"{MAX_CRATIO:,}. Received: cratios={cratios!r}."
-        )
-    return tuple(value if isinstance(value, int) else _plain(value) for value in values)
-
-
-def _plain(value) -> float:
-    value = float(value)
-    return int(value) if value.is_integer() else value
 
 
 def _checked_image(image: np.ndarray) -> np.ndarray:

@@ -34,8 +34,9 @@ class ScoredFold:
     """The test cases of one fold.
 
     Attributes:
-        labels: (n,) int, 1 for positive and 0 for negative.
-        scores: (n,) float, higher means more likely positive.
+        labels: (n,) int, the class; 1 for positive and 0 for negative where there are two.
+        scores: (n,) float, higher means more likely positive; or (n, K), the probability of each
+            of K classes.
         groups: (n,) patient of each case; cases of one patient are not independent.
         example_ids: (n,) id of each case, so that two models can be compared case by case.
     """

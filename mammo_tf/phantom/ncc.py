@@ -15,6 +15,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.files import atomic_path, write_json, write_text
 from mammo_tf.parallel import imap_bounded
 from mammo_tf.phantom.anatomy import VIEWS
+from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.phantom.dicom_writer import write_view
 from mammo_tf.phantom.exam import draw_breasts, render_view
 from mammo_tf.phantom.plan import LATERALITIES, StudyPlan, plan_studies
@@ -240,3 +241,15 @@ def _table(plans) -> str:
                     ]
                 )
     return text.getvalue()
+
+
+def write_phantom(folder: str | os.PathLike, config: PhantomConfig) -> None:
+    """Writes the set that `config` describes; see `write_ncc`."""
+    write_ncc(
+        folder,
+        num_studies=config.num_studies,
+        seed=config.seed,
+        scale=config.scale,
+        malignant_fraction=config.malignant_fraction,
+        benign_fraction=config.benign_fraction,
+    )

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mammo_tf import files
+from mammo_tf.codecs.cratios import format_cratio, join_cratios
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.threads import map_threaded
 from mammo_tf.progress import progress
@@ -117,7 +118,9 @@ class ImageCache:
                 writer.check_complete()
         for cratio in missing:
             if not self._load(cratio):
-                raise RuntimeError(f"The cache of CR {cratio:g} could not be read back.")
+                raise RuntimeError(
+                    f"The cache of CR {format_cratio(cratio)} could not be read back."
+                )
 
     def images(self, cratio: float) -> np.ndarray:
         """The images at one compression ratio, read-only, memory-mapped if on disk.
@@ -129,13 +132,15 @@ class ImageCache:
             UserError: If `fill` was not asked for this ratio.
         """
         if cratio not in self._open:
-            known = ", ".join(f"{known:g}" for known in sorted(self._open))
-            raise UserError(f"The cache holds CR {known}. Received: cratio={cratio:g}.")
+            known = join_cratios(sorted(self._open))
+            raise UserError(
+                f"The cache holds CR {known}. Received: cratio={format_cratio(cratio)}."
+            )
         return self._open[cratio]
 
     def path(self, cratio: float) -> Path:
         """The array's file."""
-        return self.folder / f"cr{cratio:g}.npy"
+        return self.folder / f"cr{format_cratio(cratio)}.npy"
 
     def _writer(self, cratio: float):
         if self.folder is None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from mammo_tf import files
 from mammo_tf.codecs import openjpeg
+from mammo_tf.codecs.cratios import join_cratios
 from mammo_tf.codecs.jpeg2000 import Ladder
 from mammo_tf.errors import CodecError, DataError, UserError
 
@@ -39,11 +40,11 @@ def check_cratios(builder, cratios: Sequence[float]) -> tuple[float, ...]:
             f"{builder.info.full_name} keeps no compression ratios. Use its configuration 'ladder'."
         )
     cratios = tuple(cratios)
-    missing = [f"{cratio:g}" for cratio in cratios if cratio not in held]
+    missing = [cratio for cratio in cratios if cratio not in held]
     if missing or not cratios:
         raise UserError(
-            f"{builder.info.full_name} holds CR {', '.join(f'{held_one:g}' for held_one in held)}. "
-            f"Received: {', '.join(missing) or 'none'}. Build it with --cratios, or choose others."
+            f"{builder.info.full_name} holds CR {join_cratios(held)}. "
+            f"Received: {join_cratios(missing) or 'none'}. Build it with --cratios, or choose others."
         )
     openjpeg.configure()
     return cratios

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from sklearn import metrics
 
+from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.evaluation import Estimate, ScoredFold
 
 _GRID = np.linspace(0, 1, 201)
@@ -17,8 +18,8 @@ _GRID = np.linspace(0, 1, 201)
 def cratio_name(cratio: float) -> str:
     """Names a compression ratio as the paper does: CR1, CR500, CR1K, CR11K."""
     if cratio >= 1000 and cratio % 1000 == 0:
-        return f"CR{cratio / 1000:g}K"
-    return f"CR{cratio:g}"
+        return f"CR{format_cratio(cratio / 1000)}K"
+    return f"CR{format_cratio(cratio)}"
 
 
 def roc_figure(curves: Mapping[str, Sequence[ScoredFold]]) -> str:

@@ -8,7 +8,6 @@ from mammo_tf.pipelines.augment import AugmentConfig
 
 MONITORS = ("val_loss", "val_auroc")
 SCHEDULES = ("constant", "cosine")
-HEAD_POOLINGS = ("flatten", "average", "max")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +34,6 @@ class TrainingConfig:
         patience: Epochs without a better one before training stops; None never stops early.
         ema_momentum: Keep a moving average of the weights and validate and test that one;
             None for the weights themselves.
-        dropout: Share of dense activations dropped in training.
-        head_pooling: See `mammo_tf.models.CNN3`.
-        stackwise_num_filters: See `mammo_tf.models.CNN3`.
-        dense_units: See `mammo_tf.models.CNN3`.
         augment: Random changes of training images.
         num_test_views: Predictions are means over the plain image and this many augmented copies.
         jit_compile: Compile with XLA, once for each size of batch; on a CPU that costs more than it
@@ -64,10 +59,6 @@ class TrainingConfig:
     monitor: str = "val_loss"
     patience: int | None = 10
     ema_momentum: float | None = None
-    dropout: float = 0.0
-    head_pooling: str = "flatten"
-    stackwise_num_filters: tuple[int, int, int] = (16, 32, 64)
-    dense_units: tuple[int, int] = (128, 32)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     num_test_views: int = 0
     jit_compile: bool = False
@@ -83,19 +74,14 @@ class TrainingConfig:
         check_range("epsilon", self.epsilon, 1e-12, 1)
         check_range("weight_decay", self.weight_decay, 0, 1)
         check_range("label_smoothing", self.label_smoothing, 0, 0.5)
-        check_range("dropout", self.dropout, 0, 0.99)
         check_range("num_test_views", self.num_test_views, 0, 1000)
         if self.patience is not None:
             check_range("patience", self.patience, 1, 100_000)
         if self.ema_momentum is not None:
             check_range("ema_momentum", self.ema_momentum, 0, 0.99999)
-        for name in ("stackwise_num_filters", "dense_units"):
-            for value in getattr(self, name):
-                check_range(name, value, 1, 8192)
         check_choice("class_weights", self.class_weights, ("balanced", "none"))
         check_choice("monitor", self.monitor, MONITORS)
         check_choice("schedule", self.schedule, SCHEDULES)
-        check_choice("head_pooling", self.head_pooling, HEAD_POOLINGS)
         if self.num_test_views and self.augment.is_identity:
             raise UserError(
                 "`num_test_views` needs an augmentation to make other views with. Received: "

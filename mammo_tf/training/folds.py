@@ -1,9 +1,10 @@
 """Cross-validation folds that keep each patient in one part."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 
 
@@ -87,6 +88,142 @@ def make_folds(
                 raise UserError(_too_few(patients, num_folds))
         folds.append(Fold(index, train, validation, test))
     return tuple(folds)
+
+
+def official_fold(
+    labels,
+    groups,
+    split,
+    *,
+    seed: int = 0,
+    validation_fraction: float = 0.125,
+    evaluated=None,
+) -> Fold:
+    """Takes a data set's own split: what is labelled test is the test part, and trains nothing.
+
+    The validation part is the data set's own "validation" split; where it has none, patients of
+    the training split are set aside, stratified by label.
+
+    Args:
+        labels: (n,) int, 0 or 1.
+        groups: (n,) patient of each example.
+        split: (n,) str, the split of each example: "train", "test" and perhaps "validation".
+        seed: Seed of the patients set aside.
+        validation_fraction: Share of the training examples set aside, above 0 and up to 0.5.
+        evaluated: (n,) bool, or None for all True; see `make_folds`.
+
+    Returns:
+        The fold, number 0.
+
+    Raises:
+        UserError: If a part would lack a class, or a patient is both in test and in training.
+    """
+    labels, groups, split = np.asarray(labels), np.asarray(groups), np.asarray(split)
+    evaluated = np.ones(len(labels), bool) if evaluated is None else np.asarray(evaluated, bool)
+    _check(labels, groups, evaluated, 2, validation_fraction)
+    own = {name: np.flatnonzero((split == name) & evaluated) for name in ("validation", "test")}
+    train = np.flatnonzero(split == "train")
+    validation = own["validation"]
+    if not validation.size:
+        candidates = train[evaluated[train]]
+        few = min(_count_patients(labels[candidates], groups[candidates]))
+        if few < 2:
+            raise UserError(
+                "The data set's own split leaves too few training patients of one class "
+                f"({few}) to set some aside for validation. Use --folds with a number."
+            )
+        parts = min(max(2, round(1 / validation_fraction)), few)
+        validation = next(_split(labels, groups, candidates, parts, seed))[2]
+        train = train[~np.isin(groups[train], groups[validation])]
+    fold = Fold(0, train, validation, own["test"])
+    for name in ("train", "validation", "test"):
+        if len(np.unique(labels[getattr(fold, name)])) < 2:
+            raise UserError(
+                f"The data set's own split has no example of one class in its {name} part. "
+                "Use --folds with a number."
+            )
+    shared = set(groups[fold.test].tolist()) & set(groups[fold.train].tolist())
+    if shared:
+        raise UserError(
+            f"The data set's own split has {len(shared)} patients both in test and in training. "
+            "Use --folds with a number."
+        )
+    return fold
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How examples are divided.
+
+    Attributes:
+        official: "yes" for the data set's own split, "no" for cross-validation over everything,
+            its test images included; "auto" for the former where there is one.
+        num_folds: Cross-validation folds; 5 in the compression paper.
+        validation_fraction: Share of the non-test examples for validation; 7:1:2 there.
+
+    Raises:
+        UserError: If a value is out of its range.
+    """
+
+    official: str = "auto"
+    num_folds: int = 5
+    validation_fraction: float = 0.125
+
+    def __post_init__(self):
+        check_choice("split.official", self.official, ("auto", "yes", "no"))
+        check_range("split.num_folds", self.num_folds, 2, 20)
+        check_range("split.validation_fraction", self.validation_fraction, 0.01, 0.5)
+
+    def with_folds(self, folds: int | str | None) -> "SplitConfig":
+        """Returns a copy changed as `--folds` says: a number, "official" or None for no change."""
+        if folds is None:
+            return self
+        if folds == "official":
+            return replace(self, official="yes")
+        return replace(self, official="no", num_folds=folds)
+
+    def is_official(self, has_official_splits: bool) -> bool:
+        """Tells whether the data set's own split is used.
+
+        Raises:
+            UserError: If it is asked for and there is none.
+        """
+        if self.official == "yes" and not has_official_splits:
+            raise UserError(
+                "--folds official needs a data set with a split of its own into training and "
+                "test; this one has none. Give a number of folds."
+            )
+        return self.official != "no" and has_official_splits
+
+    def describe(self, has_official_splits: bool) -> str:
+        """Returns the division in words, for a report."""
+        if self.is_official(has_official_splits):
+            return "the data set's own split; no patient in two parts"
+        text = f"{self.num_folds} folds, stratified, no patient in two parts"
+        if has_official_splits:
+            text += "; the data set's own split is not used"
+        return text
+
+
+def divide(
+    labels,
+    groups,
+    split,
+    config: SplitConfig,
+    *,
+    has_official_splits: bool,
+    seed: int,
+    evaluated=None,
+) -> tuple[Fold, ...]:
+    """Divides examples as a configuration says: `official_fold` alone, or `make_folds`."""
+    options = {
+        "seed": seed,
+        "validation_fraction": config.validation_fraction,
+        "evaluated": evaluated,
+    }
+    if config.is_official(has_official_splits):
+        return (official_fold(labels, groups, split, **options),)
+    return make_folds(labels, groups, num_folds=config.num_folds, **options)
 
 
 def _split(labels, groups, candidates, num_parts: int, seed: int):

@@ -10,8 +10,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -26,27 +26,27 @@ from mammo_tf.files import write_json, write_text
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.json"
 RECORD = "cell.json"
-COLUMNS = ("example_id", "group", "label", "score", "test_cr")
+KEYS = ("example_id", "group", "label")
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One model to train: its name, the compression ratios it learns from, and its fold.
+    """One model to train: its name, its fold, and what else tells it from others.
 
     Attributes:
         model: Name of the model; letters, digits and "_".
-        train_crs: Compression ratios of the training images; training takes their union.
         fold: Index of the fold.
+        tags: Short texts, such as "cr1_15" for the compression ratios it learns from.
     """
 
     model: str
-    train_crs: tuple[float, ...]
     fold: int
+    tags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of the cell's folders, e.g. "cnn3-cr1_15-fold0"."""
-        return f"{self.model}-cr{'_'.join(f'{cr:.10g}' for cr in self.train_crs)}-fold{self.fold}"
+        return "-".join([self.model, *self.tags, f"fold{self.fold}"])
 
 
 def derive_seed(run_seed: int, *parts: str | float) -> int:
@@ -116,7 +116,7 @@ class CellStore:
             write_json(partial / HISTORY, history)
             record = {
                 "model": cell.model,
-                "train_crs": list(cell.train_crs),
+                "tags": list(cell.tags),
                 "fold": cell.fold,
                 **facts,
                 "settings": self.settings,
@@ -138,53 +138,73 @@ class CellStore:
 
     def best_epoch(self, cell: Cell) -> int:
         """Returns the epoch, from 1, whose weights were kept."""
-        return json.loads((self.folder / cell.name / RECORD).read_text("utf-8"))["best_epoch"]
+        return self.read_record(cell)["best_epoch"]
 
-    def save_scores(self, cell: Cell, test_cr: float, fold: ScoredFold) -> None:
-        """Keeps the predictions of a cell's test part at one CR as a CSV, atomically."""
+    def read_record(self, cell: Cell) -> dict:
+        """Reads a finished cell's cell.json."""
+        return json.loads((self.folder / cell.name / RECORD).read_text("utf-8"))
+
+    def save_scores(
+        self, cell: Cell, name: str, fold: ScoredFold, columns: Sequence[str] = ("score",)
+    ) -> None:
+        """Keeps the predictions of a cell's test part as a CSV, atomically, with its checksum.
+
+        Args:
+            cell: The cell.
+            name: Of the file, such as "cr100".
+            fold: The scored test part.
+            columns: Name of each score, one where `fold.scores` is (n,).
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True):
-            example, group, label, value = row
-            writer.writerow([example, group, int(label), repr(float(value)), f"{test_cr:.10g}"])
-        write_text(self._scores_path(cell, test_cr), text.getvalue())
+        writer.writerow([*KEYS, *columns])
+        scores = np.reshape(fold.scores, (len(fold.labels), len(columns)))
+        rows = zip(fold.example_ids, fold.groups, fold.labels, scores, strict=True)
+        for example, group, label, values in rows:
+            writer.writerow([example, group, int(label), *(repr(float(v)) for v in values)])
+        path = self.scores_path(cell, name)
+        write_text(path, text.getvalue())
+        write_text(_checksum_path(path), f"{_digest(path)}  {path.name}\n")
 
-    def load_scores(self, cell: Cell, test_cr: float, expected: ScoredFold) -> ScoredFold | None:
+    def load_scores(
+        self, cell: Cell, name: str, expected: ScoredFold, columns: Sequence[str] = ("score",)
+    ) -> ScoredFold | None:
         """Reads predictions, or returns None where there are none or they are damaged.
 
         Args:
             cell: The cell.
-            test_cr: Compression ratio of the test images.
-            expected: The test part; its `scores` are not read.
+            name: As in `save_scores`.
+            expected: The test part; of its `scores` the shape alone is read.
+            columns: As in `save_scores`.
 
         Returns:
             `expected` with the scores kept, exactly as they were saved.
         """
-        path = self._scores_path(cell, test_cr)
+        path = self.scores_path(cell, name)
         if not path.exists():
             return None
         try:
+            if _checksum_path(path).read_text("utf-8").split()[0] != _digest(path):
+                raise ValueError("its checksum does not fit")
             with path.open(encoding="utf-8", newline="") as lines:
                 rows = list(csv.DictReader(lines))
-            scores = np.array([float(row["score"]) for row in rows])
-            keys = [tuple(row[name] for name in ("example_id", "group", "label")) for row in rows]
-            # The last column is short in a file cut off anywhere.
-            whole = all(row["test_cr"] == f"{test_cr:.10g}" for row in rows)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            scores = np.array([[float(row[column]) for column in columns] for row in rows])
+            keys = [tuple(row[key] for key in KEYS) for row in rows]
+        except (OSError, ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
             self._say_damaged(path, str(error))
             return None
         wanted = zip(expected.example_ids, expected.groups, expected.labels, strict=True)
-        if not whole or keys != [(str(e), str(g), str(int(label))) for e, g, label in wanted]:
+        if keys != [(str(e), str(g), str(int(label))) for e, g, label in wanted]:
             self._say_damaged(path, "its cases are not those of the fold's test part")
             return None
         if not ((scores >= 0) & (scores <= 1)).all():
             self._say_damaged(path, "a score is not between 0 and 1")
             return None
-        return ScoredFold(expected.labels, scores, expected.groups, expected.example_ids)
+        return replace(expected, scores=scores.reshape(np.shape(expected.scores)))
 
-    def _scores_path(self, cell: Cell, test_cr: float) -> Path:
-        return self.folder / cell.name / "predictions" / f"cr{test_cr:.10g}.csv"
+    def scores_path(self, cell: Cell, name: str) -> Path:
+        """Where the predictions of a cell are kept."""
+        return self.folder / cell.name / "predictions" / f"{name}.csv"
 
     def _say_damaged(self, path: Path, reason: str) -> bool:
         tqdm.write(f"Damaged, made anew: {path} ({reason})", file=sys.stderr)
@@ -212,6 +232,10 @@ def _save_weights(model: keras.Model, path: Path) -> None:
         if getattr(error, "errno", None) is None and "No space left" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent)) from error
         raise
+
+
+def _checksum_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def _digest(path: Path) -> str:

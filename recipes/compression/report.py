@@ -23,7 +23,8 @@ class Findings:
         quality: CR achieved and PSNR, one entry a CR.
         samples: Mammograms to show patches of.
         data_facts: What was classified, as (name, text) lines.
-        source: What the images are, e.g. "mini-MIAS".
+        notes: Sentences about the data that a reader must know.
+        source: What the images are, e.g. "mini_mias".
         is_phantom: Whether they are synthetic.
         positive_name: What the positive class is.
         config: The run folder's config.json.
@@ -33,6 +34,7 @@ class Findings:
     quality: Sequence[Quality]
     samples: Sequence[Sample]
     data_facts: Sequence[tuple[str, str]]
+    notes: Sequence[str]
     source: str
     is_phantom: bool
     positive_name: str
@@ -118,6 +120,7 @@ def _warnings(findings: Findings) -> list[str]:
             "Every image here is a phantom, computed and not taken. The numbers show that the "
             "software works; they say nothing about patients."
         )
+    warnings += findings.notes
     warnings.append("Research only: not a medical device.")
     return warnings
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.config import to_plain
+from mammo_tf.data_source import DataPaths, OpenData, open_data
 from mammo_tf.files import write_text
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
@@ -27,15 +29,12 @@ from mammo_tf.recipes.compression.summarise import (
 from mammo_tf.report.figures import cratio_name
 from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
 
-_SOURCES = {"phantom": "a phantom", "ncc": "studies.csv", "mini_mias": "mini-MIAS"}
-
 
 def run(
     config: CompressionConfig,
     *,
     experiments: Sequence[str],
-    manual_dir: str | None,
-    data_dir: str | None,
+    paths: DataPaths,
     run_dir: str,
     as_json: bool = False,
 ) -> list[Row]:
@@ -44,8 +43,7 @@ def run(
     Args:
         config: What decides the numbers.
         experiments: "single", "cross" or both.
-        manual_dir: Folder of the raw files, or None.
-        data_dir: Folder of the built data set, or None for one in the run folder.
+        paths: Where raw and built data are.
         run_dir: The run folder, new or of this configuration.
         as_json: Print the summary as JSON, not as a table.
 
@@ -56,33 +54,31 @@ def run(
         UserError: If something the user gave cannot be used; nothing is lost.
     """
     with open_run_folder(run_dir, recipe="compression", configuration=to_plain(config)) as folder:
-        builder = data.build(config, manual_dir, data_dir, folder)
-        add_to_config(folder, dataset=_describe(builder))
-        task = data.make_task(config, builder, folder / "cache")
+        opened = open_data(
+            config.dataset,
+            paths,
+            folder,
+            cratios=config.cratios,
+            variant=config.variant,
+            phantom=config.phantom,
+        )
+        add_to_config(folder, dataset=opened.describe())
+        task = data.load_task(config, opened)
         rows = []
         for experiment in experiments:
             scored = score(config, task, experiment, folder)
             rows += _summarise(config, experiment, scored)
             _write_predictions(folder, experiment, scored)
         write_tables(folder, rows)
-        report = _write_report(config, task, builder, rows, folder)
+        report = _write_report(config, task, opened, rows, folder)
     _print(rows, report, task, as_json)
     return rows
-
-
-def _describe(builder) -> dict:
-    metadata = dict(builder.info.metadata or {})
-    return {
-        "name": builder.info.full_name,
-        "examples": {name: split.num_examples for name, split in builder.info.splits.items()},
-        "source_fingerprint": metadata.get("source_fingerprint"),
-    }
 
 
 def _summarise(config: CompressionConfig, experiment: str, scored: Scored) -> list[Row]:
     return summarise(
         experiment,
-        config.model,
+        config.model.name,
         scored,
         num_resamples=config.num_resamples,
         seed=config.seed,
@@ -96,17 +92,18 @@ def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
         for index, fold in enumerate(folds):
             cases = zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True)
             lines += [f"{index},{i},{g},{label},{s:.9g}" for i, g, label, s in cases]
-        name = f"{experiment}_train{cratios_text(train_crs)}_test{test_cr:g}.csv"
+        name = f"{experiment}_train{cratios_text(train_crs)}_test{format_cratio(test_cr)}.csv"
         write_text(folder / "predictions" / name, "\n".join(lines) + "\n")
 
 
-def _write_report(config, task: Task, builder, rows: list[Row], folder: Path) -> Path:
+def _write_report(config, task: Task, opened: OpenData, rows: list[Row], folder: Path) -> Path:
     findings = Findings(
         rows=rows,
-        quality=_quality(config, builder),
-        samples=_samples(config, builder),
-        data_facts=_facts(config, task, builder),
-        source=_SOURCES[config.dataset],
+        quality=_quality(config, opened),
+        samples=_samples(config, opened),
+        data_facts=_facts(config, task, opened),
+        notes=task.notes,
+        source=_source(config),
         is_phantom=task.is_phantom,
         positive_name=task.positive_name,
         config=read_config(folder),
@@ -116,14 +113,14 @@ def _write_report(config, task: Task, builder, rows: list[Row], folder: Path) ->
     return path
 
 
-def _quality(config: CompressionConfig, builder) -> list[Quality]:
-    images = progress(data.quality_images(builder), description="Measuring PSNR", unit="image")
+def _quality(config: CompressionConfig, opened: OpenData) -> list[Quality]:
+    images = progress(data.quality_images(opened), description="Measuring PSNR", unit="image")
     return measure_quality((image.ladder for image in images), config.cratios)
 
 
-def _samples(config: CompressionConfig, builder) -> list[Sample]:
+def _samples(config: CompressionConfig, opened: OpenData) -> list[Sample]:
     samples = []
-    for image in data.sample_images(builder):
+    for image in data.sample_images(opened):
         row, column, radius = image.lesion or (*(side // 2 for side in image.ladder.shape), None)
         marked = "; the circle marks the lesion" if image.lesion else ""
         samples.append(
@@ -138,17 +135,21 @@ def _samples(config: CompressionConfig, builder) -> list[Sample]:
     return samples
 
 
-def _facts(config: CompressionConfig, task: Task, builder) -> list[tuple[str, str]]:
+def _source(config: CompressionConfig) -> str:
+    return f"a phantom of {config.dataset}" if config.phantom else config.dataset
+
+
+def _facts(config: CompressionConfig, task: Task, opened: OpenData) -> list[tuple[str, str]]:
     tested = task.labels[task.evaluated]
     extra = int(np.sum(~task.evaluated))
     height, width = task.input_shape
     facts = [
-        ("Images", f"{_SOURCES[config.dataset]} ({builder.info.full_name})"),
-        ("Task", f"{task.positive_name} against the rest ({task.name})"),
+        ("Images", f"{_source(config)} ({opened.catalog.name})"),
+        ("Task", f"{task.class_names[1]} against {task.class_names[0]} ({task.name})"),
         ("Test cases", f"{len(tested)}, of which {int(tested.sum())} {task.positive_name}"),
         ("Patients", str(len(np.unique(task.groups[task.evaluated])))),
-        ("Folds", f"{config.num_folds}, stratified, no patient in two parts"),
-        ("Network", f"{config.model}, input {height}×{width}"),
+        ("Division", config.split.describe(task.has_official_splits)),
+        ("Network", f"{config.model.name}, input {height}×{width}"),
         ("Seed", str(config.seed)),
     ]
     if extra:

@@ -4,27 +4,36 @@ import dataclasses
 
 from mammo_tf.config import apply_overrides
 from mammo_tf.errors import UserError
-from mammo_tf.recipes.compression.config import DATASETS, PRESETS, CompressionConfig
+from mammo_tf.models.registry import ModelConfig
+from mammo_tf.phantom.config import PhantomConfig
+from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
 
 
 def choose_config(
     *,
     preset: str | None = None,
     dataset: str | None = None,
+    variant: str | None = None,
+    phantom: bool | None = None,
     task: str | None = None,
     cratios: tuple[float, ...] | None = None,
-    num_folds: int | None = None,
+    model: str | None = None,
+    folds: int | str | None = None,
     seed: int | None = None,
     overrides: tuple[str, ...] = (),
 ) -> CompressionConfig:
-    """Builds the configuration: the preset, then the data set's own settings, then options.
+    """Builds the configuration: the preset, then options, then overrides.
 
     Args:
-        preset: A key of PRESETS; None means "demo" when no data set is given, else "paper".
-        dataset: A key of DATASETS, or None for the preset's.
-        task: One of the data set's tasks, or None for its first.
-        cratios: Compression ratios in any order, or None.
-        num_folds: Number of folds, or None.
+        preset: A key of PRESETS; None means "demo" where nothing says what to run on, "patches"
+            for the tasks "lesion" and "patch", else "paper".
+        dataset: A data set's name, or None for the preset's.
+        variant: One of its variants, or None for its first.
+        phantom: True to make a synthetic set first.
+        task: One of `TASKS`; None means the preset's, or "auto" for another data set than its.
+        cratios: Compression ratios, ascending, or None.
+        model: A model's name, or None for the preset's, with its options.
+        folds: Number of folds, "official", or None.
         seed: Seed, or None.
         overrides: "section.key=value" assignments; they come last.
 
@@ -34,19 +43,28 @@ def choose_config(
     Raises:
         UserError: For a combination that makes no sense or a value out of range.
     """
-    preset = preset or ("demo" if dataset is None else "paper")
-    if preset == "demo" and dataset not in (None, "phantom"):
+    preset = preset or _default_preset(dataset, phantom, task)
+    base = PRESETS[preset]
+    if base.phantom and dataset not in (None, base.dataset):
         raise UserError(
-            f"--preset demo runs on a phantom. For {dataset} leave --preset away or give paper."
+            f"--preset {preset} runs on a phantom of {base.dataset}. For {dataset} leave --preset "
+            "away or give another."
         )
-    base = PRESETS["mini_mias" if dataset == "mini_mias" else preset]
-    dataset = dataset or base.dataset
     changes = {
         "dataset": dataset,
-        "task": task or (base.task if base.dataset == dataset else DATASETS[dataset][0]),
-        "cratios": tuple(sorted(cratios)) if cratios else base.cratios,
-        "num_folds": num_folds,
+        "variant": variant,
+        "task": task or ("auto" if dataset not in (None, base.dataset) else None),
+        "cratios": cratios,
+        "model": None if model in (None, base.model.name) else ModelConfig(name=model),
+        "phantom": PhantomConfig() if phantom and base.phantom is None else None,
+        "split": base.split.with_folds(folds),
         "seed": seed,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     return apply_overrides(dataclasses.replace(base, **changes), overrides)
+
+
+def _default_preset(dataset: str | None, phantom: bool | None, task: str | None) -> str:
+    if task in ("lesion", "patch"):
+        return "patches"
+    return "demo" if dataset is None and not phantom and task is None else "paper"

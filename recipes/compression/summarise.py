@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.evaluation import (
     Estimate,
     ScoredFold,
@@ -26,7 +27,7 @@ RESULT_COLUMNS = (
     "test_cr",
     "fold",
     "n",
-    "n_malignant",
+    "n_positive",
     "auroc",
     "auprc",
 )
@@ -37,7 +38,7 @@ SUMMARY_COLUMNS = (
     "test_cr",
     "folds",
     "n",
-    "n_malignant",
+    "n_positive",
     "auroc",
     "auroc_sd",
     "auroc_low",
@@ -96,7 +97,7 @@ class Row:
 
 def cratios_text(cratios: Sequence[float]) -> str:
     """Writes compression ratios for a CSV cell, e.g. "1+15"."""
-    return "+".join(f"{cratio:g}" for cratio in cratios)
+    return "+".join(map(format_cratio, cratios))
 
 
 def summarise(
@@ -151,7 +152,7 @@ def summary_line(row: Row) -> dict[str, object]:
     return _identity(row) | {
         "folds": len(row.folds),
         "n": count,
-        "n_malignant": positives,
+        "n_positive": positives,
         "auroc": _round(row.auroc.value),
         "auroc_sd": _round(_spread(row.fold_aurocs)),
         "auroc_low": _round(row.auroc.low),
@@ -173,7 +174,7 @@ def _result_lines(rows: Sequence[Row]):
             yield _identity(row) | {
                 "fold": index,
                 "n": len(fold.labels),
-                "n_malignant": int(np.sum(fold.labels)),
+                "n_positive": int(np.sum(fold.labels)),
                 "auroc": _round(area),
                 "auprc": _round(precision),
             }
@@ -184,7 +185,7 @@ def _identity(row: Row) -> dict[str, object]:
         "experiment": row.experiment,
         "model": row.model,
         "train_crs": cratios_text(row.train_crs),
-        "test_cr": f"{row.test_cr:g}",
+        "test_cr": format_cratio(row.test_cr),
     }
 
 
