@@ -119,8 +119,8 @@ class JPEG2000(tfds.features.Image):
         if cratio not in self.cratios:
             raise UserError(
                 f"This data set holds CR {join_cratios(self.cratios)}. "
-                f"Received: cratio={format_cratio(cratio)}. Choose one of these or build the data set with "
-                "--cratios."
+                f"Received: cratio={format_cratio(cratio)}. Choose one of these or build the data "
+                "set with --cratios."
             )
         if reduce not in range(MAX_REDUCE + 1):
             raise UserError(

@@ -118,9 +118,7 @@ class ImageCache:
                 writer.check_complete()
         for cratio in missing:
             if not self._load(cratio):
-                raise RuntimeError(
-                    f"The cache of CR {format_cratio(cratio)} could not be read back."
-                )
+                raise RuntimeError(f"{self.path(cratio)} could not be read back.")
 
     def images(self, cratio: float) -> np.ndarray:
         """The images at one compression ratio, read-only, memory-mapped if on disk.
@@ -133,9 +131,7 @@ class ImageCache:
         """
         if cratio not in self._open:
             known = join_cratios(sorted(self._open))
-            raise UserError(
-                f"The cache holds CR {known}. Received: cratio={format_cratio(cratio)}."
-            )
+            raise UserError(f"The cache holds CR {known}. Received: {format_cratio(cratio)}.")
         return self._open[cratio]
 
     def path(self, cratio: float) -> Path:

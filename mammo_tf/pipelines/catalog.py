@@ -86,7 +86,7 @@ def _rows(builder) -> Iterator[dict]:
     features = builder.info.features
     names = {field.name for field in dataclasses.fields(ImageInfo)} - {"split", "findings"}
     for split in sorted(builder.info.splits):
-        found = records.iterate_records(builder, split=split, without_pixels=True)
+        found = records.iterate_records(builder, split=split)
         total = builder.info.splits[split].num_examples
         for record in progress(found, description=f"Listing {split}", total=total, unit="image"):
             row = {name: _plain(features[name], record[name]) for name in names}

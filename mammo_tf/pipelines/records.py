@@ -44,15 +44,14 @@ def check_cratios(builder, cratios: Sequence[float]) -> tuple[float, ...]:
     if missing or not cratios:
         raise UserError(
             f"{builder.info.full_name} holds CR {join_cratios(held)}. "
-            f"Received: {join_cratios(missing) or 'none'}. Build it with --cratios, or choose others."
+            f"Received: {join_cratios(missing) or 'none'}. "
+            "Build it with --cratios, or choose others."
         )
     openjpeg.configure()
     return cratios
 
 
-def iterate_records(
-    builder, *, split: str | None = None, without_pixels: bool = False
-) -> Iterator[dict[str, Any]]:
+def iterate_records(builder, *, split: str | None = None) -> Iterator[dict[str, Any]]:
     """Yields every record as NumPy values, images and masks as the bytes stored.
 
     Files are read one at a time and in order, so that only a few records are in memory.
@@ -60,15 +59,10 @@ def iterate_records(
     Args:
         builder: The TFDS builder, built.
         split: One split; None for all.
-        without_pixels: Leave "image" and "masks" out.
     """
     import tensorflow_datasets as tfds
 
-    pixels = ("image", "masks")
-    decoders = dict.fromkeys(pixels, tfds.decode.SkipDecoding())
-    if without_pixels:
-        names = set(builder.info.features) - set(pixels)
-        decoders = tfds.decode.PartialDecoding(dict.fromkeys(names, True))
+    decoders = dict.fromkeys(("image", "masks"), tfds.decode.SkipDecoding())
     read_config = tfds.ReadConfig(
         interleave_cycle_length=1,
         num_parallel_calls_for_interleave_files=1,

@@ -60,7 +60,8 @@ class Task:
             value = getattr(self, name)
             if value is not None and len(value) != len(self):
                 raise ValueError(
-                    f"`{name}` must have one entry an example ({len(self)}). Received: {len(value)}."
+                    f"`{name}` must have one entry an example ({len(self)}). "
+                    f"Received: {len(value)}."
                 )
 
     def __len__(self) -> int:
