@@ -101,6 +101,7 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     UNIT: ClassVar[tuple[str, str]] = ("image", "images")  # what an item is
     TABLE: ClassVar[str]  # the file that rows are counted in
     OPTIONS: ClassVar[tuple[str, ...]] = ()
+    DEFAULT_TASK: ClassVar[str] = "auto"  # of `mammo-tf recipe compression`
     HOMEPAGE: ClassVar[str] = ""
     DTYPE: ClassVar[str] = "uint16"  # of the image; overridden by `_image_type`
     SHAPE: ClassVar[tuple[int | None, int | None]] = (None, None)

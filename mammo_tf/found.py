@@ -14,6 +14,18 @@ def data_sets() -> dict[str, str]:
     }
 
 
+def default_task(dataset: str) -> str:
+    """Returns the task that a data set is made for, its builder's `DEFAULT_TASK`; else "auto"."""
+    folder = _package_folder("mammo_tf.datasets") / dataset
+    tree = ast.parse((folder / f"{dataset}_dataset_builder.py").read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if names == ["DEFAULT_TASK"]:
+                return str(node.value.value)
+    return "auto"
+
+
 def recipes() -> dict[str, str]:
     """Returns the name of each recipe and the first line of its package's docstring."""
     return {

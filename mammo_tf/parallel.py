@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from mammo_tf import interrupt
 from mammo_tf.errors import UserError
 
 Item = TypeVar("Item")
@@ -69,7 +70,7 @@ def imap_bounded(
 def _imap_in_pool(function, items, workers: int, window: int) -> Iterator:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
-        max_workers=min(workers, window), mp_context=context, initializer=_end_with_parent
+        max_workers=min(workers, window), mp_context=context, initializer=_start_worker
     )
     pending = deque()
     try:
@@ -84,8 +85,9 @@ def _imap_in_pool(function, items, workers: int, window: int) -> Iterator:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_with_parent() -> None:
+def _start_worker() -> None:
     """Ends this worker when the process that started it dies, which a kill -9 alone does not."""
+    interrupt.ignore_in_worker()
 
     def wait():
         multiprocessing.parent_process().join()

@@ -3,18 +3,24 @@
 import contextlib
 import json
 import os
+import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from mammo_tf import __version__
 from mammo_tf.config import differences
-from mammo_tf.errors import UserError
+from mammo_tf.errors import CodecError, UserError
 from mammo_tf.files import write_json
 
 CONFIG_NAME = "config.json"
+# What of the environment may change a run's numbers.
+_CHANGES_NUMBERS = {"mammo_tf", "python", "system", "cores", "onednn", "openjpeg", "packages"}
 _PACKAGES = (
     "tensorflow",
     "keras",
@@ -52,13 +58,16 @@ def open_run_folder(path: str | Path, *, recipe: str, configuration: dict) -> It
         _check_same(path, known, recipe, configuration)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+        environment = describe_environment()
         if known is None:
             content = {
                 "recipe": recipe,
                 "configuration": configuration,
-                "environment": describe_environment(),
+                "environment": environment,
             }
             write_json(path / CONFIG_NAME, content)
+        else:
+            _compare_environments(path, known, environment)
         yield path
 
 
@@ -98,7 +107,14 @@ def add_to_config(path: str | Path, **facts: Any) -> None:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Package versions and the git revision of the source: enough to run it again."""
+    """Returns what besides the configuration decides a run's numbers, as plain values.
+
+    Versions and the git revision of the source say what to install to run it again. Cores, oneDNN
+    and the codec change the last digits, and after many epochs more: docs/recipes/compression.md
+    says by how much.
+    """
+    from mammo_tf.parallel import available_cpus
+
     versions = {}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -106,9 +122,63 @@ def describe_environment() -> dict[str, Any]:
     return {
         "mammo_tf": __version__,
         "git_revision": _git_revision(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": available_cpus(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        "openjpeg": _openjpeg(),
+        "keras": _keras_settings(),
         "packages": versions,
     }
+
+
+def _openjpeg() -> str | None:
+    """The codec in use, e.g. "2.5.4 (pillow)"; None where there is none."""
+    from mammo_tf.codecs import openjpeg
+
+    try:
+        library = openjpeg.configure()
+    except CodecError:  # told of where the codec is needed
+        return None
+    return f"{library.version} ({library.source})"
+
+
+def _keras_settings() -> dict[str, str] | None:
+    """Keras' backend and formats, where Keras has been imported."""
+    keras = sys.modules.get("keras")
+    if keras is None:
+        return None
+    return {
+        "backend": keras.config.backend(),
+        "image_data_format": keras.config.image_data_format(),
+        "floatx": keras.config.floatx(),
+    }
+
+
+def _compare_environments(path: Path, known: dict, now: dict) -> None:
+    """Refuses another Keras backend; says and keeps what else could change the numbers.
+
+    Raises:
+        UserError: If Keras' backend or formats differ from those that the run began with.
+    """
+    before = known.get("environment") or {}
+    if before.get("keras") and now["keras"] and before["keras"] != now["keras"]:
+        changed = "; ".join(differences(before["keras"], now["keras"]))
+        raise UserError(
+            f"{path} was begun with other settings of Keras ({changed}), which trains other "
+            "networks. Nothing was changed; set them as they were, or choose another --run-dir."
+        )
+    names = _CHANGES_NUMBERS & before.keys()
+    changed = differences({n: before[n] for n in names}, {n: now[n] for n in names})
+    earlier = known.get("resumed_in", [])
+    if not changed or now in earlier:
+        return
+    tqdm.write(
+        f"Note: {path} was begun in another environment ({'; '.join(changed[:4])}). What is "
+        "finished is kept, so its numbers are mixed; config.json records both.",
+        file=sys.stderr,
+    )
+    write_json(path / CONFIG_NAME, known | {"resumed_in": [*earlier, now]})
 
 
 def _git_revision() -> str | None:

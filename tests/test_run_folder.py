@@ -1,9 +1,11 @@
 """Run folders: made once, taken up again, never mixed."""
 
 import json
+import os
 
 import pytest
 
+from mammo_tf import run_folder
 from mammo_tf.errors import UserError
 from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
 
@@ -72,3 +74,48 @@ def test_later_facts_must_stay_the_same(tmp_path):
     assert read_config(tmp_path)["dataset"]["version"] == "1.0.0"
     with pytest.raises(UserError, match="another dataset"):
         add_to_config(tmp_path, dataset={"name": "ncc", "version": "2.0.0"})
+
+
+def environment(**changes):
+    known = {"cores": 2, "onednn": "1", "openjpeg": "2.5.4 (pillow)", "packages": {"keras": "3"}}
+    keras = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
+    return known | {"keras": keras} | changes
+
+
+def open_in(path, monkeypatch, **changes):
+    monkeypatch.setattr(run_folder, "describe_environment", lambda: environment(**changes))
+    open_once(path)
+    return json.loads((path / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cores", 1), ("onednn", "0"), ("openjpeg", "2.5.0 (system)")]
+)
+def test_a_run_taken_up_in_another_environment_says_so_and_keeps_both(
+    tmp_path, monkeypatch, capsys, name, value
+):
+    first = open_in(tmp_path, monkeypatch)
+    second = open_in(tmp_path, monkeypatch, **{name: value})
+    said = capsys.readouterr().err
+    assert f"{name}: {environment()[name]}, now {value}" in said and said.count("\n") == 1
+    assert second["environment"] == first["environment"]
+    assert second["resumed_in"] == [environment(**{name: value})]
+    assert open_in(tmp_path, monkeypatch, **{name: value}) == second
+    assert capsys.readouterr().err == ""
+
+
+def test_another_backend_is_refused(tmp_path, monkeypatch):
+    first = open_in(tmp_path, monkeypatch)
+    keras = environment()["keras"] | {"backend": "jax"}
+    with pytest.raises(UserError, match="backend: tensorflow, now jax"):
+        open_in(tmp_path, monkeypatch, keras=keras)
+    assert json.loads((tmp_path / "config.json").read_text()) == first
+
+
+def test_cores_onednn_codec_and_keras_are_kept(tmp_path):
+    import keras
+
+    found = run_folder.describe_environment()
+    assert found["cores"] == len(os.sched_getaffinity(0))
+    assert found["openjpeg"].endswith(")")
+    assert found["keras"]["backend"] == keras.backend.backend()

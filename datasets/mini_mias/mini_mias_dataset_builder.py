@@ -38,6 +38,7 @@ class Builder(MammogramBuilder):
     """TFDS builder "mini_mias"; README.md beside this file describes the records."""
 
     CONFIG_CLASS = MiniMiasConfig
+    DEFAULT_TASK = "lesion"
     UNIT = ("film", "films")
     TABLE = "Info.txt"
     HOMEPAGE = "http://peipa.essex.ac.uk/info/mias.html"

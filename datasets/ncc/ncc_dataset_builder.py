@@ -37,6 +37,7 @@ class Builder(MammogramBuilder):
     """TFDS builder "ncc"; README.md beside this file describes the records."""
 
     CONFIG_CLASS = NccConfig
+    DEFAULT_TASK = "pairs"
     UNIT = ("study", "studies")
     TABLE = studies.FILE_NAME
     OPTIONS = ("allow_burned_in", "follow_links", "join_ids")

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from mammo_tf import __version__
+from mammo_tf import __version__, interrupt
 from mammo_tf.errors import UserError
 
 
@@ -65,18 +65,29 @@ def cli():
 
 def main() -> None:
     """Runs the command line; a user's mistake becomes one line on stderr and exit code 2."""
+    interrupt.watch()
     try:
-        cli(standalone_mode=True)
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nStopped. The same command goes on where it was.", err=True)
+        sys.exit(130)
     except UserError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in _USER_ERRNOS:
+        known = _with_errno(error)
+        if known.errno not in _USER_ERRNOS:
             raise
-        _fail(_explain(error))
+        _fail(_explain(known))
 
 
 _USER_ERRNOS = {
     errno.ENOSPC: "No space left on the disk; free some and run the same command again",
+    errno.EFBIG: "A file would become larger than the file system or a limit allows",
     errno.EDQUOT: "The disk quota is used up; free some space and run the same command again",
     errno.EACCES: "Permission denied",
     errno.EROFS: "The file system is read-only",
@@ -85,6 +96,16 @@ _USER_ERRNOS = {
     errno.ENOTDIR: "Expected a folder, found a file",
     errno.EEXIST: "There is a file where a folder should be",
 }
+
+
+def _with_errno(error: OSError) -> OSError:
+    """Returns the error itself, or the one behind it that has a number: pydicom hides it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno is not None:
+            return found
+        found = found.__cause__ or found.__context__
+    return error
 
 
 def _explain(error: OSError) -> str:

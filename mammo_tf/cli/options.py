@@ -4,6 +4,8 @@ import os
 
 import click
 
+from mammo_tf.errors import UserError
+
 
 class UserPath(click.Path):
     """A path in which a leading `~` is the user's home.
@@ -24,7 +26,10 @@ class Cratios(click.ParamType):
         """Returns the ratios, sorted."""
         from mammo_tf.codecs.cratios import parse_cratios
 
-        return value if isinstance(value, tuple) else parse_cratios(value)
+        try:
+            return value if isinstance(value, tuple) else parse_cratios(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Folds(click.ParamType):

@@ -149,7 +149,7 @@ def _users_choice() -> str | None:
             try:
                 parser.read(path)
                 return parser.get("library", "openjp2", fallback=None)
-            except configparser.Error as error:
+            except (configparser.Error, UnicodeDecodeError) as error:
                 raise CodecError(
                     f"glymur's configuration cannot be read: {path}. Mend or remove it."
                 ) from error

@@ -1,9 +1,11 @@
 """The one loop that trains, keeps and tests cells; whatever is finished is never done again."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mammo_tf import interrupt
 from mammo_tf.progress import progress
 from mammo_tf.training.store import Cell, CellStore
 
@@ -46,8 +48,14 @@ def run_cells(jobs: Sequence[CellJob], *, description: str = "Training") -> list
             for number, job in enumerate(missing, start=1):
                 bar.set_description(f"{description} {number}/{len(missing)}")
                 # Epochs saved by stopping early are no work left.
-                bar.total -= job.epochs - job.train(bar.update)
+                bar.total -= job.epochs - job.train(functools.partial(_after_epoch, bar))
                 bar.refresh()
+                interrupt.check()
                 job.test()
     with progress(jobs, description="Testing", unit="model") as bar:
         return [job.test() for job in bar]
+
+
+def _after_epoch(bar) -> None:
+    bar.update()
+    interrupt.check()

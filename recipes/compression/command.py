@@ -19,7 +19,7 @@ from mammo_tf.found import models
     type=click.Choice(["auto", "pairs", "lesion", "patch", "whole"]),
     help="pairs: malignant breast, from CC and MLO as in the paper. lesion: lesion patches against "
     "normal tissue at the same place. patch: malignant against benign findings. whole: malignant "
-    "image. auto: the first that the data set has all for. [default: pairs for ncc, else auto]",
+    "image. auto: the first that the data set has all for. [default: what the data set is made for]",
 )
 @click.option(
     "--experiment",
@@ -67,7 +67,7 @@ def compression(
     On your own studies:
       mammo-tf recipe compression --dataset ncc --manual-dir FOLDER --run-dir runs/mine
     On mini-MIAS, from the distributed all-mias.tar.gz:
-      mammo-tf recipe compression --dataset mini_mias --task lesion --manual-dir FOLDER
+      mammo-tf recipe compression --dataset mini_mias --manual-dir FOLDER
     On the archive's CBIS-DDSM masses, malignant against benign, its own split:
       mammo-tf recipe compression --dataset cbis_ddsm --task patch --manual-dir FOLDER
 

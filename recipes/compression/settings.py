@@ -4,9 +4,12 @@ import dataclasses
 
 from mammo_tf.config import apply_overrides
 from mammo_tf.errors import UserError
+from mammo_tf.found import default_task
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
+
+PATCH_TASKS = ("lesion", "patch")
 
 
 def choose_config(
@@ -26,11 +29,11 @@ def choose_config(
 
     Args:
         preset: A key of PRESETS; None means "demo" where nothing says what to run on, "patches"
-            for the tasks "lesion" and "patch", else "paper".
+            where the task is "lesion" or "patch", else "paper".
         dataset: A data set's name, or None for the preset's.
         variant: One of its variants, or None for its first.
         phantom: True to make a synthetic set first.
-        task: One of `TASKS`; None means the preset's, or "auto" for another data set than its.
+        task: One of `TASKS`; None means the one that the data set is made for.
         cratios: Compression ratios, ascending, or None.
         model: A model's name, or None for the preset's, with its options.
         folds: Number of folds, "official", or None.
@@ -43,7 +46,9 @@ def choose_config(
     Raises:
         UserError: For a combination that makes no sense or a value out of range.
     """
-    preset = preset or _default_preset(dataset, phantom, task)
+    is_demo = dataset is None and not phantom and task is None
+    task = task or default_task(dataset or "ncc")
+    preset = preset or ("demo" if is_demo else "paper" if task not in PATCH_TASKS else "patches")
     base = PRESETS[preset]
     if base.phantom and dataset not in (None, base.dataset):
         raise UserError(
@@ -53,7 +58,7 @@ def choose_config(
     changes = {
         "dataset": dataset,
         "variant": variant,
-        "task": task or ("auto" if dataset not in (None, base.dataset) else None),
+        "task": task,
         "cratios": cratios,
         "model": None if model in (None, base.model.name) else ModelConfig(name=model),
         "phantom": PhantomConfig() if phantom and base.phantom is None else None,
@@ -62,9 +67,3 @@ def choose_config(
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     return apply_overrides(dataclasses.replace(base, **changes), overrides)
-
-
-def _default_preset(dataset: str | None, phantom: bool | None, task: str | None) -> str:
-    if task in ("lesion", "patch"):
-        return "patches"
-    return "demo" if dataset is None and not phantom and task is None else "paper"
