@@ -19,7 +19,7 @@ from mammo_tf.found import models
     type=click.Choice(["auto", "pairs", "lesion", "patch", "whole"]),
     help="pairs: malignant breast, from CC and MLO as in the paper. lesion: lesion patches against "
     "normal tissue at the same place. patch: malignant against benign findings. whole: malignant "
-    "image. auto: the first that the data set has all for. [default: what the data set is made for]",
+    "image. auto: the first that the data set has all for. [default: the data set's own]",
 )
 @click.option(
     "--experiment",
