@@ -5,6 +5,7 @@ Imports no TensorFlow. Everything is seeded; no real image is involved.
 
 import io
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,58 @@ def encode_frame(
         **options,
     )
     return bytes(encoded)
+
+
+def encode_jpeg_lossless(pixels: np.ndarray, precision: int, predictor: int) -> bytes:
+    """Encodes JPEG Lossless (ISO/IEC 10918-1, Annex H), slowly: one table of seventeen 5-bit codes.
+
+    Args:
+        pixels: (height, width) whole numbers.
+        precision: Bits of a sample, 2 to 16.
+        predictor: 1 to 7.
+
+    Returns:
+        The stream.
+    """
+    rows, columns = pixels.shape
+    values = pixels.astype(int).tolist()
+    bits = []
+    for y, row in enumerate(values):
+        for x, value in enumerate(row):
+            left, above = row[x - 1], values[y - 1][x]
+            if y == 0:
+                predicted = left if x else 2 ** (precision - 1)
+            elif x == 0:
+                predicted = above
+            else:
+                corner = values[y - 1][x - 1]
+                predicted = {
+                    1: left,
+                    2: above,
+                    3: corner,
+                    4: left + above - corner,
+                    5: left + ((above - corner) >> 1),
+                    6: above + ((left - corner) >> 1),
+                    7: (left + above) >> 1,
+                }[predictor]
+            difference = (value - predicted + 32767) % 65536 - 32767  # H.1.2.1: modulo 2^16
+            category = abs(difference).bit_length()
+            bits.append(f"{category:05b}")
+            if 0 < category < 16:  # 32768, the only one of category 16, has no further bits
+                code = difference if difference > 0 else difference + 2**category - 1
+                bits.append(f"{code:0{category}b}")
+    stream = "".join(bits)
+    stream += "1" * (-len(stream) % 8)
+    data = int(stream, 2).to_bytes(len(stream) // 8, "big").replace(b"\xff", b"\xff\x00")
+    frame_header = struct.pack(">BHHBBBB", precision, rows, columns, 1, 1, 0x11, 0)
+    table = bytes([0]) + bytes([0, 0, 0, 0, 17] + [0] * 11) + bytes(range(17))
+    scan_header = bytes([1, 1, 0x00, predictor, 0, 0])
+    segments = [(0xC3, frame_header), (0xC4, table), (0xDA, scan_header)]
+    markers = b"".join(
+        b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body
+        for marker, body in segments
+    )
+    return b"\xff\xd8" + markers + data + b"\xff\xd9"
 
 
 def _dataset(pixels: np.ndarray, syntax, bits_stored: int, photometric: str):

@@ -174,16 +174,17 @@ def _unnamed_element(content: bytes, position: int, little: bool) -> _UnnamedEle
             continue
         length = struct.unpack_from(f"{order}{layout}", content, position)[0]
         end = start + length
-        if end == len(content) or _is_explicit_element(content, end, little, after=tag):
+        if end == len(content) or _follows(content, position, end, little):
             return _UnnamedElement(tag, start, length)
     return None
 
 
-def _is_explicit_element(content: bytes, position: int, little: bool, after: int) -> bool:
-    tag = _tag(content, position, little)
-    if tag is None or tag <= after:
+def _follows(content: bytes, position: int, end: int, little: bool) -> bool:
+    """Whether at `end` an explicit element with a higher tag than that at `position` begins."""
+    tag, vr = _tag(content, end, little), content[end + 4 : end + 6]
+    if tag is None or tag <= _tag(content, position, little):
         return False
-    return _has_letters(content, position) or content[position + 4 : position + 6] == b"\0\0"
+    return vr in _KNOWN_VRS or vr == content[position + 4 : position + 6]
 
 
 def _tag(content: bytes, position: int, little: bool) -> int | None:
