@@ -12,8 +12,8 @@ MAX_PIXELS = 100_000_000
 # Private elements, icons, overlays: everything in a DICOM file that is not pixels.
 HEADER_ALLOWANCE_BYTES = 64 * 1024 * 1024
 # Reads that parsing may take, two for most elements, those in sequences included. Mammograms have
-# 100 to 1,000 elements; 200,000 reads take about a second.
-MAX_HEADER_READS = 200_000
+# 100 to 1,000 elements; the costliest 50,000 reads take about a second.
+MAX_HEADER_READS = 50_000
 # One value of the header: text, numbers. Explicit VR stores most of them in at most this many.
 MAX_VALUE_BYTES = 1 << 16
 # Items of one sequence that is read (views, their modifiers, LUTs); vendors write 1 to 4.
@@ -37,6 +37,8 @@ MIN_PRECINCT_SIDE_LOG2 = 5
 LARGE_IMAGE_PIXELS = 16_000_000
 MAX_JPEG2000_PIXELS_PER_BYTE = 12_000
 MAX_JPEG_LS_PIXELS_PER_BYTE = 1_000
+# The decoder reads 7 million pixels of JPEG-LS a second; film is not kept in it.
+MAX_JPEG_LS_PIXELS = 60_000_000
 
 # PNG and TIFF. libpng writes chunks of 8 kB; TIFF writers use some 30 tags and a strip for each row
 # or fewer. Deflate packs at most 1,032 bytes into one, LZW at most about 1,400.

@@ -123,6 +123,11 @@ def check_density(info: FrameInfo, num_bytes: int, name: str) -> None:
         DataError: If the claim cannot be true.
     """
     pixels = info.rows * info.columns
+    if info.coding == JPEG_LS and pixels > limits.MAX_JPEG_LS_PIXELS:
+        raise DataError(
+            f"{name}: {pixels} pixels are more than {limits.MAX_JPEG_LS_PIXELS}, the most that are "
+            "read of JPEG-LS, which is slow; export the image uncompressed or as JPEG 2000."
+        )
     least_bits = {JPEG: pixels // 32, JPEG_LOSSLESS: pixels, JPEG_LS: info.rows, JPEG2000: 0}
     most_per_byte = {
         JPEG_LS: limits.MAX_JPEG_LS_PIXELS_PER_BYTE,

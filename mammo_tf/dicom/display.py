@@ -96,15 +96,17 @@ class DisplayTransform:
             raise DataError(self.refusal)
         if not 0 <= voi < self.num_alternatives:
             raise UserError(f"voi must be 0 to {self.num_alternatives - 1}. Received: voi={voi}.")
-        values = self._modality_output()
+        stored = np.arange(2**self.bits_stored, dtype=np.float64)
+        values = self._modality_output(stored)
         if voi < len(self.voi_luts):
             lut = self.voi_luts[voi]
             shown = np.minimum(lut.apply(values) / lut.output_max, 1.0)
         elif self.windows:
             shown = apply_window(values, self.windows[voi - len(self.voi_luts)], self.function)
-        else:
-            low, high = self.modality_limits()
-            shown = (values - low) / (high - low)
+        elif self.modality_lut is not None:
+            shown = values / self.modality_lut.output_max
+        else:  # the full range, whatever slope and intercept are: they could only lose digits
+            shown = (stored if self.slope > 0 else stored[::-1]) / stored[-1]
         # For MONOCHROME1 `pixels` is 2^bits − 1 − stored, and black is white: both axes turn.
         return (1.0 - shown[::-1] if self.inverted else shown).astype(np.float32)
 
@@ -115,9 +117,8 @@ class DisplayTransform:
         ends = (self.intercept, (2**self.bits_stored - 1) * self.slope + self.intercept)
         return min(ends), max(ends)
 
-    def _modality_output(self) -> np.ndarray:
-        """Returns the output for every stored value."""
-        stored = np.arange(2**self.bits_stored, dtype=np.float64)
+    def _modality_output(self, stored: np.ndarray) -> np.ndarray:
+        """Returns the output for stored values, any shape."""
         if self.modality_lut is not None:
             return self.modality_lut.apply(stored)
         return stored * self.slope + self.intercept

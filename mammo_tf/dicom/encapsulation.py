@@ -2,6 +2,7 @@
 
 import struct
 
+from mammo_tf import limits
 from mammo_tf.errors import DataError
 
 ITEM = b"\xfe\xff\x00\xe0"
@@ -51,6 +52,11 @@ def _items(data: bytes, name: str) -> tuple[list[bytes], bool]:
         length = struct.unpack_from("<L", data, position + 4)[0]
         if tag != ITEM or length == 0xFFFFFFFF:
             raise DataError(f"{name}: the encapsulation of the pixel data is damaged.")
+        if len(items) > limits.MAX_FRAGMENTS:
+            raise DataError(
+                f"{name}: the pixel data is in more than {limits.MAX_FRAGMENTS} fragments; export "
+                "the file again."
+            )
         items.append(data[position + 8 : position + 8 + length])
         position += 8 + length
         if position > len(data):

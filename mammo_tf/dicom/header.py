@@ -18,6 +18,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from mammo_tf.dicom import part10, refusals, safety, values
+from mammo_tf.dicom.budget import Budget
 from mammo_tf.errors import DataError
 
 TEXT = (
@@ -154,13 +155,14 @@ def read_header(content: bytes, name: str, max_pixels: int) -> Header:
         DataError: If the file is cut off, damaged, has no pixel data or a transfer syntax that is
             unknown or not read.
     """
+    budget = Budget()
     with _collected_warnings() as caught:
         try:
-            header = _parse(content, name, max_pixels)
+            header = _parse(content, name, max_pixels, budget)
         except DataError:
             raise
         except Exception:  # a hostile file can make pydicom raise nearly anything
-            raise refusals.damaged(name) from None
+            raise (refusals.too_costly if budget.is_exceeded else refusals.damaged)(name) from None
     # pydicom only warns when a file ends inside an element. Its other warnings are about the form
     # of single values (too long, odd characters); what matters is checked where it is used.
     if any("End of file" in str(warning.message) for warning in caught):
@@ -192,36 +194,38 @@ def _collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
             logger.removeFilter(quiet)
 
 
-def _parse(content: bytes, name: str, max_pixels: int) -> Header:
+def _parse(content: bytes, name: str, max_pixels: int, budget: Budget) -> Header:
     notes: list[str] = []
-    content, position, syntax = _open_data_set(content, name, max_pixels, notes)
-    elements = part10.read_elements(content, position, syntax, _ALLOWED)
+    content, position, syntax = _open_data_set(content, name, max_pixels, notes, budget)
+    elements = part10.read_elements(content, position, syntax, _ALLOWED, budget)
     if elements.num_unnamed:
         notes.append(f"{elements.num_unnamed} elements have no value representation (VR).")
     if elements.pixels is None or not elements.pixels.value:
         raise refusals.no_pixel_data(elements.dataset, name)
     reader = _Reader(elements.dataset, name, notes)
-    views = reader.read("ViewCodeSequence", values.items_of, [])
-    modifiers = [m for view in views for m in values.items_of(view, "ViewModifierCodeSequence")]
+    items_of = functools.partial(values.items_of, budget=budget)
+    luts_of = functools.partial(values.luts_of, budget=budget)
+    views = reader.read("ViewCodeSequence", items_of, [])
+    modifiers = [m for view in views for m in items_of(view, "ViewModifierCodeSequence")]
     return Header(
         name=name,
         transfer_syntax=syntax,
         values=reader.plain_values(),
         view_codes=values.codes_of(views),
         modifier_codes=values.codes_of(modifiers),
-        modality_luts=reader.read("ModalityLUTSequence", values.luts_of, [None]),
-        voi_luts=reader.read("VOILUTSequence", values.luts_of, [None]),
+        modality_luts=reader.read("ModalityLUTSequence", luts_of, [None]),
+        voi_luts=reader.read("VOILUTSequence", luts_of, [None]),
         pixels=elements.pixels,
         notes=notes,
     )
 
 
 def _open_data_set(
-    content: bytes, name: str, max_pixels: int, notes: list[str]
+    content: bytes, name: str, max_pixels: int, notes: list[str], budget: Budget
 ) -> tuple[bytes, int, uid.UID]:
     """Returns the (inflated) data set, where in it the first element is, and its encoding."""
     start = part10.find_first_element(content)
-    meta, position = part10.read_file_meta(content, start)
+    meta, position = part10.read_file_meta(content, start, budget)
     if start == 0 and not meta:
         syntax = part10.guess_transfer_syntax(content[: part10.SNIFF_BYTES])
         notes.append(f"Preamble and file meta information are missing; read as {syntax.name}.")

@@ -113,9 +113,11 @@ def chest_wall_evidence(image: np.ndarray, padding: np.ndarray | None = None) ->
         0 when the pixels do not say.
     """
     step = max(1, -(-max(image.shape) // _SAMPLES))
-    small = image[step // 2 :: step, step // 2 :: step].astype(np.float32)
+    # A side shorter than half a step still gives its middle.
+    rows, columns = (slice(min(step // 2, (side - 1) // 2), None, step) for side in image.shape)
+    small = image[rows, columns].astype(np.float32)
     if padding is not None:
-        inside = ~padding[step // 2 :: step, step // 2 :: step]
+        inside = ~padding[rows, columns]
         if not inside.any():
             return 0.0
         # Padding round the image would hide its true edges.

@@ -1,7 +1,6 @@
 """Where the parts of a DICOM file are: its start, its elements, its Pixel Data (PS3.10, PS3.5)."""
 
 import dataclasses
-import io
 import struct
 
 from pydicom import uid
@@ -11,6 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
+
+from mammo_tf import limits
+from mammo_tf.dicom.budget import Budget, MeteredStream
 
 _PREFIX = b"DICM"
 _PREAMBLE_BYTES = 128
@@ -91,16 +93,23 @@ def guess_transfer_syntax(start: bytes) -> uid.UID | None:
     return uid.ImplicitVRLittleEndian if group == _IDENTIFYING_GROUP and is_short else None
 
 
-def read_file_meta(content: bytes, position: int) -> tuple[Dataset, int]:
-    """Reads group 0002, if there is one; returns it and where the data set begins."""
-    stream = io.BytesIO(content)
+def read_file_meta(content: bytes, position: int, budget: Budget) -> tuple[Dataset, int]:
+    """Reads group 0002, if there is one; returns it and where the data set begins.
+
+    Raises:
+        TooCostlyError: If it has more elements than the budget allows.
+    """
+    stream = MeteredStream(content, budget)
     stream.seek(position)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != _META_GROUP)
+    for element in list(meta.values()):
+        if getattr(element, "length", 0) > limits.MAX_VALUE_BYTES:
+            del meta[element.tag]
     return meta, stream.tell()
 
 
 def read_elements(
-    content: bytes, position: int, syntax: uid.UID, allowed: frozenset[int]
+    content: bytes, position: int, syntax: uid.UID, allowed: frozenset[int], budget: Budget
 ) -> Elements:
     """Reads the allowed elements up to Pixel Data; all others are skipped, unread.
 
@@ -113,10 +122,14 @@ def read_elements(
         position: Where the data set begins.
         syntax: The transfer syntax.
         allowed: Tags to read.
+        budget: What parsing may cost.
+
+    Raises:
+        TooCostlyError: If there are more elements and items than the budget allows.
     """
     little = syntax.is_little_endian
     implicit = _is_implicit(content, position, syntax)
-    stream = io.BytesIO(content)
+    stream = MeteredStream(content, budget)
     dataset, num_unnamed = Dataset(), 0
     while True:
         stream.seek(position)
@@ -132,6 +145,7 @@ def read_elements(
         if implicit or _tag(content, position, little) in _PIXELS:
             break
         while (element := _unnamed_element(content, position, little)) is not None:
+            budget.spend()
             position, num_unnamed = element.next_position, num_unnamed + 1
             if element.tag in allowed:
                 dataset[element.tag] = element.raw(content, little)

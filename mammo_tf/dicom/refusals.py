@@ -73,3 +73,11 @@ def no_pixel_data(dataset: Dataset, name: str) -> DataError:
 def damaged(name: str) -> DataError:
     """Returns the error for a header that cannot be parsed."""
     return DataError(f"{name}: the DICOM header is damaged or cut off; copy the file again.")
+
+
+def too_costly(name: str) -> DataError:
+    """Returns the error for a header that is not worth parsing."""
+    return DataError(
+        f"{name}: the DICOM header has more elements or items than any mammogram's; the file is "
+        "damaged, export it again."
+    )

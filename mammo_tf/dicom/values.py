@@ -3,9 +3,15 @@
 import dataclasses
 from typing import Any
 
+from pydicom.charset import default_encoding
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_sequence
 from pydicom.sequence import Sequence
+
+from mammo_tf import limits
+from mammo_tf.dicom.budget import Budget, MeteredStream, TooCostlyError
 
 
 class UnreadableError(ValueError):
@@ -33,8 +39,11 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     """Returns an element's value; None where it is absent or empty.
 
     Raises:
-        UnreadableError: If pydicom cannot make sense of the bytes.
+        UnreadableError: If pydicom cannot make sense of the bytes, or there are too many.
     """
+    limit = limits.MAX_LUT_BYTES if keyword == "LUTData" else limits.MAX_VALUE_BYTES
+    if len(_raw_value(dataset, keyword) or b"") > limit:
+        raise UnreadableError
     try:
         element = dataset.get(tag_for_keyword(keyword))
         return None if element is None or element.is_empty else element.value
@@ -42,16 +51,47 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
         raise UnreadableError from None
 
 
-def items_of(dataset: Dataset, keyword: str) -> list[Dataset]:
+def items_of(dataset: Dataset, keyword: str, budget: Budget) -> list[Dataset]:
     """Returns the items of a sequence.
 
+    Args:
+        dataset: Where it is.
+        keyword: Its keyword.
+        budget: What parsing the file may cost.
+
     Raises:
-        UnreadableError: If the element is no sequence.
+        UnreadableError: If the element is no sequence, or has more items than any vendor writes.
+        TooCostlyError: If it has more than the budget allows.
     """
-    items = list(_many(value_of(dataset, keyword) or ()))
-    if not all(isinstance(item, Dataset) for item in items):
+    content = _raw_value(dataset, keyword)
+    if content is None:  # of undefined length: parsed with the data set
+        items = list(_many(value_of(dataset, keyword) or ()))
+    else:
+        items = _parse_items(dataset, keyword, content, budget)
+    if len(items) > limits.MAX_ITEMS or not all(isinstance(item, Dataset) for item in items):
         raise UnreadableError
     return items
+
+
+def _raw_value(dataset: Dataset, keyword: str) -> bytes | None:
+    """Returns the bytes of an element that has not been converted yet; None for others."""
+    tag = tag_for_keyword(keyword)
+    element = dataset.get_item(tag) if tag in dataset else None
+    value = element.value if isinstance(element, RawDataElement) else None
+    return value if isinstance(value, bytes) else None
+
+
+def _parse_items(dataset: Dataset, keyword: str, content: bytes, budget: Budget) -> list[Dataset]:
+    """Parses a sequence of defined length, which pydicom would do later and unmetered."""
+    raw = dataset.get_item(tag_for_keyword(keyword))
+    if raw.VR not in (None, "SQ", "UN"):
+        raise UnreadableError
+    try:
+        stream = MeteredStream(content, budget)
+        implicit, little = raw.is_implicit_VR, raw.is_little_endian
+        return list(read_sequence(stream, implicit, little, len(content), default_encoding))
+    except Exception as error:  # pydicom raises many kinds for a damaged sequence
+        raise TooCostlyError if budget.is_exceeded else UnreadableError from error
 
 
 def codes_of(items: list[Dataset]) -> tuple[str, ...]:
@@ -59,13 +99,13 @@ def codes_of(items: list[Dataset]) -> tuple[str, ...]:
     return tuple(as_text(code) for item in items if (code := value_of(item, "CodeValue")))
 
 
-def luts_of(dataset: Dataset, keyword: str) -> list[RawLut | None]:
+def luts_of(dataset: Dataset, keyword: str, budget: Budget) -> list[RawLut | None]:
     """Returns the tables of a LUT sequence; None for each that is incomplete.
 
     Items without descriptor and data are no tables and are left out.
     """
     luts = []
-    for item in items_of(dataset, keyword):
+    for item in items_of(dataset, keyword, budget):
         try:
             descriptor, data = value_of(item, "LUTDescriptor"), value_of(item, "LUTData")
             if descriptor is not None or data is not None:
