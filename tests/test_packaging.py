@@ -1,6 +1,5 @@
 """What is installed is what is on the disk, under the right names, from a wheel too."""
 
-import configparser
 import os
 import subprocess
 import sys
@@ -17,12 +16,6 @@ def packages_on_disk():
     for package, folder in FOLDERS.items():
         for init in (ROOT / folder).rglob("__init__.py"):
             yield ".".join([package, *init.parent.relative_to(ROOT / folder).parts])
-
-
-def test_every_package_is_listed():
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    assert sorted(setup["options"]["packages"].split()) == sorted(packages_on_disk())
 
 
 @pytest.mark.parametrize("name", ["datasets", "recipes"])
@@ -56,6 +49,8 @@ def wheel(tmp_path_factory):
 @pytest.mark.slow
 def test_the_wheel_holds_code_texts_and_templates(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
+    for package in packages_on_disk():
+        assert f"{package.replace('.', '/')}/__init__.py" in names, package
     for expected in (
         "mammo_tf/report/templates/report.html.j2",
         "mammo_tf/datasets/ncc/ncc_dataset_builder.py",
