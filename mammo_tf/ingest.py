@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mammo_tf.codecs.pgm import parse_pgm_header, read_pgm
+from mammo_tf.codecs.png import check_png
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import resolve_inside
 from mammo_tf.limits import MAX_PIXELS
@@ -159,7 +160,7 @@ def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
     masks = None
     if file.mask:
         mask_path = resolve_inside(job.folder, file.mask, follow_links=job.follow_links)
-        masks = _read_mask(mask_path, pixels.shape)
+        masks = read_mask(mask_path, pixels.shape)
     return EncodedImage(
         image=encode_image(pixels, job.cratios),
         shape=pixels.shape,
@@ -262,11 +263,24 @@ def parse_pgm(content: bytes, *, shape: tuple[int, int]) -> np.ndarray:
     return read_pgm(io.BytesIO(content), "the file", MAX_PIXELS)[0]
 
 
-def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Reads a mask and checks it: (height, width) uint16, 1 in the lesion."""
-    from PIL import Image, UnidentifiedImageError
+def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Reads a lesion mask.
+
+    Args:
+        path: A black-and-white or 8-bit greyscale PNG.
+        shape: (height, width) that it must have.
+
+    Returns:
+        (height, width) uint16, 1 in the lesion.
+
+    Raises:
+        DataError: If it is damaged, of another kind or another size.
+        OSError: If the file cannot be opened.
+    """
+    from PIL import Image
 
     try:
+        check_png(path)
         with Image.open(path, formats=["PNG"]) as image:
             if (image.height, image.width) != shape:  # known before any pixel is decoded
                 raise DataError(
@@ -276,8 +290,10 @@ def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
             if image.mode not in ("1", "L"):
                 raise DataError("the mask is not an 8-bit greyscale PNG")
             mask = np.asarray(image) > 0
-    except (UnidentifiedImageError, SyntaxError):
-        raise DataError("the mask is not a PNG that can be read") from None
+    except Exception as error:  # of many kinds: Pillow's for damaged chunks, streams and texts
+        if isinstance(error, DataError) or getattr(error, "errno", None) is not None:
+            raise
+        raise DataError("the mask is not a PNG that can be read; save it again") from None
     return mask.astype(np.uint16)
 
 

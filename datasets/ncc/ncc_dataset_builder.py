@@ -16,6 +16,7 @@ from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.ncc import salt, studies
 from mammo_tf.dicom import patient_key
 from mammo_tf.errors import DataError
+from mammo_tf.files import resolve_path
 from mammo_tf.ingest import EncodedImage, Job, Rejection, mask_finding
 from mammo_tf.record import MammogramRecord
 
@@ -123,8 +124,8 @@ class Builder(MammogramBuilder):
 def _find_folder(manual_dir: Path) -> Path:
     for folder in (manual_dir, manual_dir / "ncc"):
         if (folder / studies.FILE_NAME).is_file():
-            return folder.resolve()
-    return manual_dir.resolve()
+            return resolve_path(folder)
+    return resolve_path(manual_dir)
 
 
 def _study_key(study, secret: str) -> str:

@@ -94,6 +94,8 @@ _USER_ERRNOS = {
     errno.ENOENT: "No such file or folder",
     errno.EISDIR: "Expected a file, found a folder",
     errno.ENOTDIR: "Expected a folder, found a file",
+    errno.ELOOP: "The path is in a loop of symbolic links",
+    errno.ENAMETOOLONG: "The path is too long",
     errno.EEXIST: "There is a file where a folder should be",
 }
 

@@ -173,9 +173,10 @@ def _targets(images: list[Path], out: Path, weights: Path) -> list[tuple[Path, P
     import os
 
     from mammo_tf.dicom.safety import safe_name
+    from mammo_tf.files import resolve_path
 
     names: dict[str, Path] = {}
-    inputs = {path.resolve() for path in (*images, weights, weights.with_name("detector.json"))}
+    inputs = {resolve_path(path) for path in (*images, weights, weights.with_name("detector.json"))}
     targets = []
     for image in images:
         name = image.stem if image.suffix.lower() in _SUFFIXES else image.name
@@ -189,7 +190,7 @@ def _targets(images: list[Path], out: Path, weights: Path) -> list[tuple[Path, P
             )
         target = (image, out / f"{name}.json", out / f"{name}.png")
         for result in target[1:]:
-            if result.resolve() in inputs:
+            if resolve_path(result) in inputs:
                 raise UserError(
                     f"--out must be another folder: {safe_name(result)} would replace a file that "
                     "is read."
@@ -231,7 +232,7 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
     for path, json_path, png_path in targets:
         try:
             image = read_display_image(path, allow_for_processing=settings.allow_for_processing)
-        except (UserError, OSError) as error:
+        except Exception as error:  # whatever is wrong with one image, the others are done
             failures.append(UserError(_reason(error, path, safe_name(path))))
             if len(targets) > 1:
                 _say(f"Error: {failures[-1]}")
@@ -252,12 +253,14 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
     return results, failures
 
 
-def _reason(error: UserError | OSError, path: Path, name: str) -> str:
+def _reason(error: Exception, path: Path, name: str) -> str:
     """Says in one line which image cannot be read, by its printable name, and why."""
     from mammo_tf.dicom import ForProcessingError
 
     if isinstance(error, OSError):
         return f"{name}: {error.strerror or 'cannot be read'}."
+    if not isinstance(error, UserError):  # its text might quote the file
+        return f"{name}: unexpected {type(error).__name__} while reading; please report it."
     advice = " Or add --allow-for-processing." if isinstance(error, ForProcessingError) else ""
     return " ".join(str(error).replace(path.name, name).split()) + advice
 

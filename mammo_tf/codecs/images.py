@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.codecs import png
 from mammo_tf.codecs.pgm import read_pgm
 from mammo_tf.codecs.tiff import is_tiff, parse_tiff
 from mammo_tf.errors import DataError
-from mammo_tf.limits import MAX_PIXELS
+from mammo_tf.limits import HEADER_ALLOWANCE_BYTES, MAX_PIXELS
 from mammo_tf.signatures import SIGNATURE_BYTES, describe_signature
 
 _EXPECTED = "Expected a grey DICOM, PNG, TIFF or PGM image of 8 or 16 bits"
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOURS = {2: "a colour image (RGB)", 3: "a palette image", 6: "a colour image (RGBA)"}
-_FILE_ALLOWANCE_BYTES = 64 * 1024 * 1024  # for everything in a TIFF that is not pixels
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ def read_grey_image(path: str | Path) -> GreyImage:
         DataError: If the file is cut off, too large, in colour, of floating point, or no image.
     """
     path = Path(path)
+    if not path.is_file():  # a pipe would never end
+        raise DataError(f"{path.name}: no such file, or not an ordinary one.")
     if is_dicom(path):
         return _read_dicom(path)
     with path.open("rb") as file:
@@ -56,8 +57,9 @@ def read_grey_image(path: str | Path) -> GreyImage:
             return GreyImage(*read_pgm(file, path.name, MAX_PIXELS))
     if is_tiff(start):
         return _read_tiff(path)
-    if start.startswith(_PNG_SIGNATURE):
+    if start.startswith(png.SIGNATURE):
         _check_png(path, start)
+        png.check_png(path)
     elif (kind := describe_signature(start)) is not None:
         raise DataError(f"{_EXPECTED}. {path.name} is {kind}.")
     pixels = _read_with_pillow(path, path)
@@ -82,7 +84,7 @@ def _read_dicom(path: Path) -> GreyImage:
 
 
 def _read_tiff(path: Path) -> GreyImage:
-    limit = 2 * MAX_PIXELS + _FILE_ALLOWANCE_BYTES
+    limit = 2 * MAX_PIXELS + HEADER_ALLOWANCE_BYTES
     if path.stat().st_size > limit:
         raise DataError(f"{path.name} has more than {limit:,} bytes, the most that we read.")
     content = path.read_bytes()

@@ -7,17 +7,34 @@ refuses them, signed 8-bit ones for unsigned ones, and stretches those of 2 and 
 import struct
 from dataclasses import dataclass
 
+from mammo_tf import limits
 from mammo_tf.errors import DataError
 
 _ORDERS = {b"II": "<", b"MM": ">"}
 _CLASSIC, _BIG = 42, 43
 # Tag: name; of types 3 (SHORT) and 4 (LONG), section 8.
-_TAGS = {258: "bits", 262: "photometric", 277: "samples", 339: "sample_format"}
+_TAGS = {
+    256: "width",
+    257: "height",
+    258: "bits",
+    259: "compression",
+    262: "photometric",
+    277: "samples",
+    322: "tile_width",
+    323: "tile_height",
+    339: "sample_format",
+}
 _TYPES = {3: "H", 4: "L"}
+# Bytes of a value by its type, sections 2 and 8; the last three are BigTIFF's.
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_TYPE_BYTES |= {13: 4, 16: 8, 17: 8, 18: 8}
+# None, LZW, JPEG, Deflate (both numbers), PackBits: at most `limits.MAX_EXPANSION`.
+_BOUNDED_COMPRESSIONS = {1, 5, 7, 8, 32773, 32946}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _COLOURS = {2: "RGB", 4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 32803: "colour filter"}
 _PALETTE = 3
 _MAX_SAMPLES = 16
+_MAX_COUNTED = 1000  # images
 
 
 @dataclass(frozen=True)
@@ -89,18 +106,24 @@ def parse_tiff(content: bytes, name: str) -> TiffFacts:
         name: Its name, for messages.
 
     Raises:
-        DataError: If the directory lies outside the file.
+        DataError: If the directory lies outside the file, claims more than the file holds, or is
+            not the only one.
     """
     try:
-        entries = _entries(content)
+        layout = _Layout.of(content)
+        start, count = layout.directory(content, layout.first(content))
+        _check_size_of_directory(content, layout, start, count, name)
+        entries = _entries(content, layout, start, count)
+        _check_is_last(content, layout, start, count, name)
     except struct.error:
         raise DataError(
             f"{name} is cut off or damaged: its TIFF directory is incomplete."
         ) from None
     _, position, character = entries.get("photometric", (None, 0, "H"))
     values = {tag: value for tag, (value, _, _) in entries.items()}
+    _check_image(values, len(content), name)
     return TiffFacts(
-        byte_order=_ORDERS[content[:2]],
+        byte_order=layout.order,
         bits=values.get("bits", 1),
         samples=values.get("samples", 1),
         sample_format=values.get("sample_format", 1),
@@ -110,22 +133,109 @@ def parse_tiff(content: bytes, name: str) -> TiffFacts:
     )
 
 
-def _entries(content: bytes) -> dict[str, tuple[int, int, str]]:
+@dataclass(frozen=True)
+class _Layout:
+    """How numbers are written: `struct` formats of a classic or a BigTIFF file."""
+
+    order: str
+    is_big: bool
+
+    @classmethod
+    def of(cls, content: bytes) -> "_Layout":
+        return cls(_ORDERS[content[:2]], content[2:4].strip(b"\0") == bytes([_BIG]))
+
+    @property
+    def word(self) -> str:
+        """An offset; values up to its length stand in the entry itself."""
+        return self.order + ("Q" if self.is_big else "L")
+
+    @property
+    def head(self) -> str:
+        """Tag, type and number of values of an entry."""
+        return self.order + ("HHQ" if self.is_big else "HHL")
+
+    @property
+    def entry_bytes(self) -> int:
+        """Length of an entry."""
+        return struct.calcsize(self.head) + struct.calcsize(self.word)
+
+    def first(self, content: bytes) -> int:
+        """Where the first directory is."""
+        return struct.unpack_from(self.word, content, 8 if self.is_big else 4)[0]
+
+    def directory(self, content: bytes, position: int) -> tuple[int, int]:
+        """Where the entries of the directory at `position` begin, and how many there are."""
+        count_format = self.order + ("Q" if self.is_big else "H")
+        (count,) = struct.unpack_from(count_format, content, position)
+        return position + struct.calcsize(count_format), count
+
+    def following(self, content: bytes, start: int, count: int) -> int:
+        """Where the next directory is; 0 if there is none, or the file ends."""
+        end = start + count * self.entry_bytes
+        if end + struct.calcsize(self.word) > len(content):
+            return 0
+        return struct.unpack_from(self.word, content, end)[0]
+
+
+def _check_size_of_directory(
+    content: bytes, layout: _Layout, start: int, count: int, name: str
+) -> None:
+    """Pillow copies every value, so they may not lie in the same bytes many times over."""
+    num_bytes = most = 0
+    if count <= limits.MAX_TIFF_ENTRIES:
+        for position in range(start, start + count * layout.entry_bytes, layout.entry_bytes):
+            _, kind, number = struct.unpack_from(layout.head, content, position)
+            num_bytes += number * _TYPE_BYTES.get(kind, 1)
+            most = max(most, number if kind in _TYPES else 0)
+    if count > limits.MAX_TIFF_ENTRIES or num_bytes > 2 * len(content):
+        raise DataError(
+            f"{name} is damaged: its TIFF directory has {count} entries of {num_bytes} bytes, more "
+            "than the file can hold."
+        )
+    if most > limits.MAX_TIFF_VALUES:
+        raise DataError(
+            f"{name} is in {most} strips or tiles, more than {limits.MAX_TIFF_VALUES}; save it "
+            "again."
+        )
+
+
+def _check_is_last(content: bytes, layout: _Layout, start: int, count: int, name: str) -> None:
+    """Refuses a second image; Pillow would walk through all the directories to count them."""
+    num_images = 1
+    while (position := layout.following(content, start, count)) and num_images < _MAX_COUNTED:
+        num_images += 1
+        start, count = layout.directory(content, position)
+    if num_images > 1:
+        at_least = "at least " if num_images == _MAX_COUNTED else ""
+        raise DataError(f"{name} holds {at_least}{num_images} images; give one image per file.")
+
+
+def _check_image(values: dict[str, int], num_bytes: int, name: str) -> None:
+    """Compares the claims about the image with the length of the file."""
+    tile = values.get("tile_width", 1) * values.get("tile_height", 1)
+    if tile > limits.MAX_PIXELS:
+        raise DataError(f"{name} is damaged: it has tiles of {tile:,} pixels.")
+    if values.get("compression", 1) in _BOUNDED_COMPRESSIONS:
+        height, width = values.get("height", 0), values.get("width", 0)
+        if height * width * values.get("bits", 1) // 8 > limits.MAX_EXPANSION * num_bytes:
+            raise DataError(
+                f"{name} is cut off or damaged: {height}×{width} pixels cannot be packed into "
+                f"{num_bytes} bytes."
+            )
+
+
+def _entries(
+    content: bytes, layout: _Layout, start: int, count: int
+) -> dict[str, tuple[int, int, str]]:
     """Returns (value, position, `struct` character) of the tags that we need; the largest value."""
-    order = _ORDERS[content[:2]]
-    is_big = content[2:4].strip(b"\0") == bytes([_BIG])
-    count_format, entry_format, word = ("Q", "HHQ", "Q") if is_big else ("H", "HHL", "L")
-    (position,) = struct.unpack_from(order + word, content, 8 if is_big else 4)
-    (count,) = struct.unpack_from(order + count_format, content, position)
-    position += struct.calcsize(order + count_format)
-    head, room = struct.calcsize(order + entry_format), struct.calcsize(order + word)
+    head, room = struct.calcsize(layout.head), struct.calcsize(layout.word)
     found = {}
-    for start in range(position, position + count * (head + room), head + room):
-        tag, kind, number = struct.unpack_from(order + entry_format, content, start)
+    for position in range(start, start + count * layout.entry_bytes, layout.entry_bytes):
+        tag, kind, number = struct.unpack_from(layout.head, content, position)
         if tag not in _TAGS or kind not in _TYPES or not 1 <= number <= _MAX_SAMPLES:
             continue
-        values, at = f"{order}{number}{_TYPES[kind]}", start + head
+        values, at = f"{layout.order}{number}{_TYPES[kind]}", position + head
         if struct.calcsize(values) > room:
-            (at,) = struct.unpack_from(order + word, content, at)
+            (at,) = struct.unpack_from(layout.word, content, at)
         found[_TAGS[tag]] = (max(struct.unpack_from(values, content, at)), at, _TYPES[kind])
     return found
