@@ -5,7 +5,6 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from mammo_tf.datasets import build_guards, built, quarantine, schema
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.jpeg2000_feature import JPEG2000
 from mammo_tf.datasets.splits import SHARES, assign_splits
-from mammo_tf.errors import DataError, UserError
+from mammo_tf.errors import DataError, UserError, WorkerDiedError
 from mammo_tf.ingest import Rejection
 from mammo_tf.parallel import available_cpus, imap_bounded
 from mammo_tf.progress import progress
@@ -147,7 +146,11 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._quarantine = self._new_quarantine(0)
         if data_dir is not None:
             data_dir = os.path.expanduser(data_dir)
-        super().__init__(data_dir=data_dir, config=config, version=version, file_format=file_format)
+        with build_guards.clear_damage():
+            super().__init__(
+                data_dir=data_dir, config=config, version=version, file_format=file_format
+            )
+            dict(self.info.metadata or {})  # TFDS reads metadata.json when it is first looked at
         self._original_state |= {  # what pickling restores
             "max_quarantine": max_quarantine,
             "strict": strict,
@@ -342,7 +345,7 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 for result in results:
                     bar.update()
                     yield waiting.pop(0), result
-            except BrokenProcessPool:
+            except WorkerDiedError:
                 raise DataError(
                     f"A worker process died at {self.TABLE} row {waiting[0].row} or one of the "
                     f"next {len(waiting) - 1} rows: memory ran out or a codec crashed. "

@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
+from google.protobuf import json_format
 from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from mammo_tf.errors import UserError
+from mammo_tf.errors import DataError, UserError
 
 
 @contextlib.contextmanager
@@ -71,3 +73,15 @@ def clear_disk_errors() -> Iterator[None]:
         if "No space left" in str(error):
             raise OSError(errno.ENOSPC, "No space left on device") from None
         raise
+
+
+@contextlib.contextmanager
+def clear_damage() -> Iterator[None]:
+    """Turns what TFDS raises for a damaged dataset_info.json or metadata.json into one line."""
+    try:
+        yield
+    except (json_format.ParseError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            "The data set's dataset_info.json or metadata.json is damaged "
+            f"({type(error).__name__}). Delete the data set's folder and build it again."
+        ) from None

@@ -14,3 +14,7 @@ class DataError(UserError):
 
 class CodecError(UserError):
     """A JPEG 2000 stream that cannot be written or read, or a codec library that is missing."""
+
+
+class WorkerDiedError(UserError):
+    """A worker process ended before its time: memory ran out, or a library crashed."""

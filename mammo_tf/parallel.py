@@ -9,10 +9,11 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from mammo_tf import interrupt
-from mammo_tf.errors import UserError
+from mammo_tf.errors import UserError, WorkerDiedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,6 +54,7 @@ def imap_bounded(
 
     Raises:
         UserError: If `window` is below 1.
+        WorkerDiedError: If a worker process ends before its time.
 
     Example:
         >>> list(imap_bounded(abs, [-1, 2, -3], workers=1))
@@ -81,6 +83,11 @@ def _imap_in_pool(function, items, workers: int, window: int) -> Iterator:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise WorkerDiedError(
+            "A worker process died: memory ran out, or a library crashed. Try --workers 1; the "
+            "same command goes on where it was."
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
