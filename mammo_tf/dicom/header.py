@@ -156,7 +156,7 @@ def read_header(content: bytes, name: str, max_pixels: int) -> Header:
             unknown or not read.
     """
     budget = Budget()
-    with _collected_warnings() as caught:
+    with collected_warnings() as caught:
         try:
             header = _parse(content, name, max_pixels, budget)
         except DataError:
@@ -182,7 +182,7 @@ class _OtherThreads(logging.Filter):
 
 
 @contextlib.contextmanager
-def _collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
+def collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
     """Collects warnings, and keeps pydicom from logging them: they quote values of the file."""
     quiet, logger = _OtherThreads(), logging.getLogger("pydicom")
     with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:

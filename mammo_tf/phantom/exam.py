@@ -1,5 +1,6 @@
 """One exam: the plan of a woman's two breasts, and the pixels of each view."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,15 +96,36 @@ def render_view(
         Pixels, (height, width) uint16 of 12 bits, MONOCHROME2; and the lesion's mask of the same
         shape, bool, or None.
     """
+    lesions = () if breast.lesion is None else (breast.lesion,)
+    pixels, masks = render_lesions(breast, view, lesions, exposure, scale=scale, rng=rng)
+    return pixels, (masks[0] if masks else None)
+
+
+def render_lesions(
+    breast: Breast,
+    view: str,
+    lesions: Sequence[Lesion],
+    exposure: Exposure,
+    *,
+    scale: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Draws one view as `render_view` does, with any number of lesions in place of the breast's.
+
+    Returns:
+        Pixels, (height, width) uint16 of 12 bits, MONOCHROME2; and a mask of the same shape, bool,
+        for each lesion.
+    """
     geometry = breast.geometries[view]
     tissue = healthy_tissue(geometry, breast.style, scale=scale, rng=rng)
     inside = at_pixels(geometry.distance_inside, scale)
-    mask = None
-    if breast.lesion is not None:
-        added, lesion_mask = render_lesion(breast.lesion, geometry, tissue.shape, scale=scale)
+    masks = []
+    for lesion in lesions:
+        added, lesion_mask = render_lesion(lesion, geometry, tissue.shape, scale=scale)
         tissue += added
         mask = np.zeros(image_shape(scale), bool)
         mask[:, : drawn_columns(scale)] = lesion_mask & (inside > 0)
+        masks.append(mask)
     breast_part = expose(tissue, inside, exposure, scale=scale, rng=rng)
     air = rng.normal(exposure.air_level, exposure.air_noise, image_shape(scale))
     pixels = np.clip(np.rint(air), 0, None).astype(np.uint16)
@@ -111,8 +133,8 @@ def render_view(
     pixels[:, : covered.shape[1]][covered] = breast_part[covered]
     if breast.laterality == "R":
         pixels = np.ascontiguousarray(pixels[:, ::-1])
-        mask = None if mask is None else np.ascontiguousarray(mask[:, ::-1])
-    return pixels, mask
+        masks = [np.ascontiguousarray(mask[:, ::-1]) for mask in masks]
+    return pixels, tuple(masks)
 
 
 def expose(

@@ -48,7 +48,11 @@ class Lesion:
 
 
 def draw_lesion(
-    rng: np.random.Generator, *, malignant: bool, geometries: dict[str, ViewGeometry]
+    rng: np.random.Generator,
+    *,
+    malignant: bool,
+    geometries: dict[str, ViewGeometry],
+    kind: str | None = None,
 ) -> Lesion:
     """Draws a lesion and a place for it that both views show.
 
@@ -56,8 +60,10 @@ def draw_lesion(
         rng: Source of randomness.
         malignant: Whether it is a cancer or a smooth benign mass.
         geometries: The breast's views, by name.
+        kind: One of `KINDS`; None draws one for a cancer, and means a smooth mass otherwise.
     """
-    kind = rng.choice(MALIGNANT_KINDS, p=MALIGNANT_SHARES) if malignant else "smooth mass"
+    if kind is None:
+        kind = rng.choice(MALIGNANT_KINDS, p=MALIGNANT_SHARES) if malignant else "smooth mass"
     has_mass, has_calcifications = "mass" in kind, "calcifications" in kind
     radius = _draw_radius(rng, malignant, has_mass)
     center, radius = _draw_center(rng, geometries, radius)

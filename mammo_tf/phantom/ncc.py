@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,11 @@ from mammo_tf.phantom.anatomy import VIEWS
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.phantom.dicom_writer import write_view
 from mammo_tf.phantom.exam import draw_breasts, render_view
+from mammo_tf.phantom.marker import MARKER, claim, read_marker
 from mammo_tf.phantom.plan import LATERALITIES, StudyPlan, plan_studies
 from mammo_tf.phantom.vendors import VENDOR_TABLE
 from mammo_tf.progress import progress
 
-MARKER = "PHANTOM.json"
 VERSION = 1
 """Of the generator; raised whenever the same seed gives other pixels."""
 SCALE_RANGE = (0.125, 1.75)
@@ -92,7 +91,7 @@ def write_ncc(
     }
     root = Path(out_dir)
     table = root / "studies.csv"
-    _claim(root, parameters)
+    claim(root, parameters)
     if not is_complete(root):
         missing = [plan for plan in plans if not _has_all_files(root, plan)]
         _write_studies(root, missing, seed=seed, scale=scale, workers=workers)
@@ -112,47 +111,11 @@ def is_complete(root: str | os.PathLike) -> bool:
     table = root / "studies.csv"
     if not (root / MARKER).is_file() or not table.is_file() or not (root / "salt.txt").is_file():
         return False
-    if not _read_marker(root).get("complete"):
+    if not read_marker(root).get("complete"):
         return False
     with table.open(newline="", encoding="utf-8") as lines:
         named = [row[name] for row in csv.DictReader(lines) for name in ("path", "mask")]
     return all((root / name).is_file() for name in named if name)
-
-
-def _claim(root: Path, parameters: dict) -> None:
-    """Makes `root` ours, or raises where it is someone else's or holds another phantom."""
-    if root.exists() and not root.is_dir():
-        raise UserError(f"Expected a folder to write to. Received a file: {root}.")
-    if (root / MARKER).is_file():
-        found = _read_marker(root)
-        different = [name for name, value in parameters.items() if found.get(name) != value]
-        if different:
-            name = different[0]
-            raise UserError(
-                f"{root} holds a phantom with {name}={found.get(name)!r}, asked for "
-                f"{name}={parameters[name]!r}; choose another folder or delete that one."
-            )
-        return
-    if root.exists() and any(root.iterdir()):
-        raise UserError(
-            f"{root} is not empty and holds no phantom; nothing is overwritten: choose a new one."
-        )
-    write_json(root / MARKER, {**parameters, "complete": False})
-
-
-def _read_marker(root: Path) -> dict:
-    path = root / MARKER
-    try:
-        if path.stat().st_size > 100_000:
-            raise ValueError("too large")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not a phantom's marker ({error}); choose another folder."
-        ) from error
-    return found
 
 
 def _dicom_path(plan: StudyPlan, laterality: str, view: str) -> str:
