@@ -276,6 +276,7 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # `data_path` is TFDS's temporary folder here, which becomes the data set in one move.
         self.info.metadata["num_quarantined"] = self._quarantine.num_records
         self.info.metadata["options"] = sorted(self.options)
+        self.info.metadata["num_noted"] = self._quarantine.num_noted
         files.write_text(Path(self.data_path) / quarantine.FILE_NAME, self._quarantine.to_csv())
         stopped.unlink(missing_ok=True)
 

@@ -14,8 +14,8 @@ MAX_REASONS_SHOWN = 5
 
 
 def count_records(rejections: Iterable[Rejection]) -> int:
-    """Counts the records behind `rejections`; one may have several bad rows."""
-    return len({(rejection.record or rejection.row) for rejection in rejections})
+    """Counts the unusable records behind `rejections`; one may have several bad rows."""
+    return len({one.record or one.row for one in rejections if not one.is_note})
 
 
 class Quarantine:
@@ -56,7 +56,7 @@ class Quarantine:
         """Lists a record.
 
         Raises:
-            DataError: If `strict`, or if more than `max_fraction` of all are now listed.
+            DataError: If `strict`, or if more than `max_fraction` of all are now unusable.
         """
         self.rejections.append(rejection)
         self._check(f"The last one: {self.source} row {rejection.row}: {rejection.reason}")
@@ -73,12 +73,19 @@ class Quarantine:
 
     @property
     def num_records(self) -> int:
-        """How many records are listed; one may have several bad rows."""
+        """How many records cannot be used; one may have several bad rows."""
         return count_records(self.rejections)
+
+    @property
+    def num_noted(self) -> int:
+        """How many notes there are, on records that can be used or were never there."""
+        return sum(rejection.is_note for rejection in self.rejections)
 
     def _check(self, what: str) -> None:
         if self.strict:
-            raise DataError(f"Stopped at the first unusable {self.unit[0]} (strict). {what}")
+            unusable = any(not rejection.is_note for rejection in self.rejections)
+            kind = "unusable" if unusable else "incomplete"
+            raise DataError(f"Stopped at the first {kind} {self.unit[0]} (strict). {what}")
         count = self.num_records
         if count > self.max_fraction * self.total:
             raise DataError(

@@ -70,13 +70,15 @@ def example(record: MammogramRecord) -> dict[str, Any]:
     """A record as TFDS wants it."""
     names = {field.name for field in dataclasses.fields(ImageInfo)} - {"split", "findings"}
     masks = np.zeros((1, 1), np.uint16) if record.masks is None else record.masks
+    if isinstance(masks, np.ndarray):
+        masks = masks.astype(np.uint16)[..., np.newaxis]
     return {
         **{name: getattr(record, name) for name in names},
         "shape": np.array(record.shape, np.int32),
         "pixel_spacing_mm": np.array(record.pixel_spacing_mm, np.float32),
         "findings": [_finding(finding, record.shape) for finding in record.findings],
         "image": record.image,
-        "masks": masks.astype(np.uint16)[..., np.newaxis],
+        "masks": masks,
         **({"extra": record.extra} if record.extra else {}),
     }
 

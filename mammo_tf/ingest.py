@@ -6,7 +6,6 @@ goes in or out is small, plain and picklable. A file that cannot be used comes b
 """
 
 import hashlib
-import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from mammo_tf.codecs.pgm import parse_pgm_header, read_pgm
 from mammo_tf.codecs.png import check_png
+from mammo_tf.codecs.png_writer import encode_png
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import resolve_inside
 from mammo_tf.limits import MAX_PIXELS
@@ -32,11 +32,14 @@ class Rejection:
         record: Salted key of the study, or public id of the film; "" if there is none.
         row: Row of the table (studies.csv, Info.txt), counted from 1 with the header.
         reason: One line without patient identity.
+        is_note: True where the record can be used all the same, or was never there: it is listed,
+            but does not count as unusable.
     """
 
     record: str
     row: int
     reason: str
+    is_note: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def ingest(job: Job) -> dict[str, EncodedImage] | Rejection:
         try:
             images[name] = _ingest_image(job, file)
         except Exception as error:
-            reason = _reason(error, file.path, file.mask, job.folder)
+            reason = reason_of(error, file.path, file.mask, job.folder)
             prefix = f"{name}: " if len(job.images) > 1 else ""
             return Rejection(job.record, file.row, f"{prefix}{reason}")
     return images
@@ -228,15 +231,6 @@ def encode_image(image: np.ndarray, cratios: tuple[float, ...] | None) -> bytes:
     return encode_ladder(image, cratios).to_bytes()
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encodes a (height, width) uint8 or uint16 image as greyscale PNG of the same depth."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format="PNG", compress_level=3)
-    return stream.getvalue()
-
-
 def parse_pgm(content: bytes, *, shape: tuple[int, int]) -> np.ndarray:
     """Parses an 8-bit binary greyscale PGM of known size.
 
@@ -297,7 +291,7 @@ def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return mask.astype(np.uint16)
 
 
-def _reason(error: Exception, *private: str) -> str:
+def reason_of(error: Exception, *private: str) -> str:
     """Says in one line what went wrong, without paths or file names."""
     if isinstance(error, UserError):
         text = str(error)

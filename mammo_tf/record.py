@@ -108,12 +108,13 @@ class MammogramRecord(ImageInfo):
 
     Attributes:
         image: `Ladder.to_bytes()`, or a PNG in the configuration "plain".
-        masks: (height, width) uint16, bit k set where finding k is; None where no mask is known.
+        masks: (height, width) uint16, bit k set where finding k is, or that array as a PNG of the
+            same depth; None where no mask is known.
         extra: What only this data set knows; no task of the library reads it.
     """
 
     image: bytes = field(repr=False)
-    masks: np.ndarray | None = field(default=None, repr=False)
+    masks: np.ndarray | bytes | None = field(default=None, repr=False)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -122,7 +123,7 @@ class MammogramRecord(ImageInfo):
                 f"image {self.image_id} has {len(self.findings)} findings, and a record holds at "
                 f"most {MAX_FINDINGS}"
             )
-        if self.masks is not None and self.masks.shape != tuple(self.shape):
+        if isinstance(self.masks, np.ndarray) and self.masks.shape != tuple(self.shape):
             raise DataError(
                 f"the masks of image {self.image_id} have {self.masks.shape} pixels, the image "
                 f"{tuple(self.shape)}"

@@ -1,18 +1,17 @@
 """Reads the four label files of CBIS-DDSM, `mass_case_description_train_set.csv` and its like."""
 
-import csv
-import io
+import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mammo_tf.datasets.cbis_ddsm import tables
 from mammo_tf.errors import DataError
 
 TYPES = ("mass", "calc")
 SPLITS = ("train", "test")
 PATHOLOGIES = ("BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
-MAX_FILE_BYTES = 64 << 20  # the largest has 0.9 MB
 MAX_ABNORMALITIES = 16  # of one image; the real ones have 7 at most
 MAX_TEXT_CHARACTERS = 200
 
@@ -21,14 +20,14 @@ _COLUMNS = (
     *("abnormality_type", "assessment", "pathology", "subtlety", "image_file_path"),
     *("cropped_image_file_path", "roi_mask_file_path"),
 )
-_TYPE_COLUMNS = {
+TYPE_COLUMNS = {
     "mass": ("mass_shape", "mass_margins"),
     "calc": ("calc_type", "calc_distribution"),
 }
 _TYPE_NAMES = {"mass": "mass", "calc": "calcification"}
 _SIDES = {"LEFT": "L", "RIGHT": "R"}
-_VIEWS = ("CC", "MLO")
-_PATIENT = re.compile(r"P_\d{5}", re.ASCII)
+VIEWS = ("CC", "MLO")
+PATIENT = re.compile(r"P_\d{5}", re.ASCII)
 _UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
 _MAX_UID_CHARACTERS = 64
 
@@ -75,7 +74,8 @@ class Film:
         laterality: "L" or "R".
         view: "CC" or "MLO".
         density: BI-RADS density, 1 to 4; 0 where not given.
-        split: "train" or "test", as published.
+        official_split: "train" or "test", as published for the first of its files.
+        split: The same, unless `merge_types` had to move the patient.
         series: SeriesInstanceUID of the image; of each type's file, once merged.
         abnormalities: In the order of the table.
     """
@@ -84,6 +84,7 @@ class Film:
     laterality: str
     view: str
     density: int
+    official_split: str
     split: str
     series: tuple[str, ...] = field(repr=False)
     abnormalities: tuple[Abnormality, ...]
@@ -133,7 +134,7 @@ def read_films(folder: Path, kinds: Iterable[str] = TYPES) -> tuple[Film, ...]:
                     other = names[film.image_id]
                     raise DataError(
                         f"{film.table} row {film.row}: the image is also in {other.table} row "
-                        f"{other.row}. {_AGAIN}"
+                        f"{other.row}. {tables.AGAIN}"
                     )
                 names[film.image_id] = film
         films += names.values()
@@ -158,29 +159,24 @@ def merge_types(films: Iterable[Film]) -> tuple[Film, ...]:
     merged: dict[str, Film] = {}
     for film in films:
         first = merged.get(film.image_id)
-        merged[film.image_id] = Film(
-            patient_id=film.patient_id,
-            laterality=film.laterality,
-            view=film.view,
-            density=first.density if first and first.density else film.density,
-            split="test" if film.patient_id in test else "train",
-            series=(*first.series, *film.series) if first else film.series,
-            abnormalities=(*first.abnormalities, *film.abnormalities)
-            if first
-            else film.abnormalities,
-        )
+        split = "test" if film.patient_id in test else "train"
+        merged[film.image_id] = dataclasses.replace(film, split=split)
+        if first:
+            merged[film.image_id] = dataclasses.replace(
+                first,
+                density=first.density or film.density,
+                series=(*first.series, *film.series),
+                abnormalities=(*first.abnormalities, *film.abnormalities),
+            )
     for film in merged.values():
         _check_count(film)
     return tuple(merged.values())
 
 
-_AGAIN = "Use the file as published; download it again if it was not changed on purpose."
-
-
 def _read_table(path: Path, kind: str, split: str) -> list[Film]:
     films: dict[str, Film] = {}
     used: dict[str, int] = {}
-    for number, row in _read_rows(path, kind):
+    for number, row in tables.read_rows(path, (*_COLUMNS, *TYPE_COLUMNS[kind])):
         try:
             film = _film(path.name, number, row, kind, split)
             for name in (row["cropped_image_file_path"], row["roi_mask_file_path"]):
@@ -188,9 +184,9 @@ def _read_table(path: Path, kind: str, split: str) -> list[Film]:
                     raise DataError(f"its file is also that of row {used[name.strip()]}")
             films[film.image_id] = _join(films.get(film.image_id), film)
         except DataError as error:
-            raise DataError(f"{path.name} row {number}: {error}. {_AGAIN}") from None
+            raise DataError(f"{path.name} row {number}: {error}. {tables.AGAIN}") from None
     if not films:
-        raise DataError(f"{path.name} has no row. {_AGAIN}")
+        raise DataError(f"{path.name} has no row. {tables.AGAIN}")
     return list(films.values())
 
 
@@ -205,7 +201,7 @@ def _join(first: Film | None, film: Film) -> Film:
     added = film.abnormalities[0]
     if any(added.number == other.number for other in first.abnormalities):
         raise DataError(f"the image has abnormality {added.number} twice")
-    joined = Film(**vars(first) | {"abnormalities": (*first.abnormalities, added)})
+    joined = dataclasses.replace(first, abnormalities=(*first.abnormalities, added))
     _check_count(joined)
     return joined
 
@@ -216,7 +212,7 @@ def _check_count(film: Film) -> None:
 
 
 def _film(table: str, number: int, row: dict[str, str], kind: str, split: str) -> Film:
-    if not _PATIENT.fullmatch(row["patient_id"]):
+    if not PATIENT.fullmatch(row["patient_id"]):
         raise DataError("patient_id must be P_ and five digits")
     if row["abnormality_type"] != _TYPE_NAMES[kind]:
         raise DataError(f"abnormality type must be {_TYPE_NAMES[kind]}")
@@ -224,19 +220,20 @@ def _film(table: str, number: int, row: dict[str, str], kind: str, split: str) -
     abnormality = Abnormality(
         table=table,
         row=number,
-        number=_whole(row, "abnormality_id", 1, 99),
+        number=tables.whole(row, "abnormality_id", 1, 99),
         type=kind,
-        pathology=_choice(row, "pathology", PATHOLOGIES),
-        assessment=_whole(row, "assessment", 0, 6),
-        subtlety=_whole(row, "subtlety", 0, 5),
-        texts={name: row[name][:MAX_TEXT_CHARACTERS] for name in _TYPE_COLUMNS[kind]},
+        pathology=tables.choice(row, "pathology", PATHOLOGIES),
+        assessment=tables.whole(row, "assessment", 0, 6),
+        subtlety=tables.whole(row, "subtlety", 0, 5),
+        texts={name: row[name][:MAX_TEXT_CHARACTERS] for name in TYPE_COLUMNS[kind]},
         series=tuple(dict.fromkeys((crop, mask))),
     )
     return Film(
         patient_id=row["patient_id"],
-        laterality=_SIDES[_choice(row, "left_or_right_breast", tuple(_SIDES))],
-        view=_choice(row, "image_view", _VIEWS),
-        density=_whole(row, "breast_density", 0, 4),
+        laterality=_SIDES[tables.choice(row, "left_or_right_breast", tuple(_SIDES))],
+        view=tables.choice(row, "image_view", VIEWS),
+        density=tables.whole(row, "breast_density", 0, 4),
+        official_split=split,
         split=split,
         series=(_series(row["image_file_path"]),),
         abnormalities=(abnormality,),
@@ -250,66 +247,3 @@ def _series(path: str) -> str:
     if not _UID.fullmatch(uid) or len(uid) > _MAX_UID_CHARACTERS:
         raise DataError("a file path must be folder/StudyUID/SeriesUID/file")
     return uid
-
-
-def _whole(row: dict[str, str], column: str, least: int, greatest: int) -> int:
-    text = row[column]
-    if not (text.isascii() and text.isdigit() and len(text) < 4) or not (
-        least <= int(text) <= greatest
-    ):
-        raise DataError(
-            f"{_shown(column)} must be a whole number from {least} to {greatest}, received "
-            f"{text[:20]!r}"
-        )
-    return int(text)
-
-
-def _choice(row: dict[str, str], column: str, choices: tuple[str, ...]) -> str:
-    if row[column] not in choices:
-        raise DataError(
-            f"{_shown(column)} must be one of {', '.join(choices)}, received {row[column][:40]!r}"
-        )
-    return row[column]
-
-
-def _shown(column: str) -> str:
-    return column.replace("_", " ")
-
-
-def _read_rows(path: Path, kind: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields (row number, cells by column); cells lose the spaces and newlines round them."""
-    lines = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    number = 1
-    try:
-        names = ["_".join(cell.lower().split()) for cell in next(lines, [])]
-        wanted = (*_COLUMNS, *_TYPE_COLUMNS[kind])
-        if missing := [name for name in wanted if names.count(name) != 1]:
-            raise DataError(
-                f"{path.name} has no column {', '.join(map(_shown, missing))}, or has it twice. "
-                f"{_AGAIN}"
-            )
-        for number, cells in enumerate(lines, start=2):
-            if any(cell.strip() for cell in cells):
-                if len(cells) != len(names):
-                    raise DataError(
-                        f"{path.name} row {number} has {len(cells)} cells, the header "
-                        f"{len(names)}. {_AGAIN}"
-                    )
-                row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
-                yield number, {name: row[name] for name in wanted}
-    except csv.Error as error:
-        raise DataError(f"{path.name} row {number + 1}: {error}. {_AGAIN}") from None
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise DataError(
-            f"Expected {path.name} in {path.parent}. Download CBIS-DDSM's four label files (CSV) "
-            "from The Cancer Imaging Archive into that folder."
-        )
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise DataError(f"{path.name} is larger than {MAX_FILE_BYTES} bytes. {_AGAIN}")
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path.name} is not UTF-8. {_AGAIN}") from None

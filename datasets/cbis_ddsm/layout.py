@@ -47,6 +47,10 @@ class Tree:
     num_unreadable: int = 0
     num_second_copies: int = 0
 
+    def has_any(self, series: Iterable[str]) -> bool:
+        """Whether one of some series is there."""
+        return any(uid in self.files for uid in series)
+
 
 def find_series(folder: Path, wanted: Iterable[str]) -> Tree:
     """Finds the files of some series below a folder.

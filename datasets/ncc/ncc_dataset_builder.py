@@ -14,13 +14,11 @@ import tensorflow_datasets as tfds
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.ncc import salt, studies
+from mammo_tf.datasets.phantoms import phantom_metadata
 from mammo_tf.dicom import patient_key
-from mammo_tf.errors import DataError
 from mammo_tf.files import resolve_path
 from mammo_tf.ingest import EncodedImage, Job, Rejection, mask_finding
 from mammo_tf.record import MammogramRecord
-
-PHANTOM_NAME = "PHANTOM.json"
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -62,7 +60,7 @@ class Builder(MammogramBuilder):
         secret = salt.find_or_create_salt(folder) if create_salt else salt.find_salt(folder)
         if secret is None:  # built before, and the salt is gone since
             return Source((), (), "no salt", lambda part: iter(()))
-        metadata = _phantom_metadata(folder)
+        metadata = phantom_metadata(folder)
         items = tuple(
             Item(
                 key=f"{study.patient_id}\n{study.study_id}",
@@ -131,19 +129,6 @@ def _find_folder(manual_dir: Path) -> Path:
 def _study_key(study, secret: str) -> str:
     """A key of its own: a study's id may be a patient's, or be used by two patients."""
     return patient_key(f"{study.patient_id}\n{study.study_id}", secret)
-
-
-def _phantom_metadata(folder: Path) -> dict[str, Any]:
-    path = folder / PHANTOM_NAME
-    if not path.exists():
-        return {}
-    try:
-        phantom = json.loads(path.read_bytes()[:100_000])
-        if not isinstance(phantom, dict):
-            raise ValueError
-    except (OSError, ValueError):
-        raise DataError(f"{path} is no JSON object. Generate the phantom again.") from None
-    return {"is_phantom": True, "phantom": phantom}
 
 
 def _fingerprint(folder: Path, good, metadata: dict, secret: str) -> str:

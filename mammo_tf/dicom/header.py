@@ -38,6 +38,7 @@ TEXT = (
     "PresentationIntentType",
     "SOPClassUID",
     "SeriesDescription",
+    "SeriesInstanceUID",
     "VOILUTFunction",
     "ViewPosition",
 )

@@ -126,6 +126,31 @@ def read_mammogram(
     )
 
 
+def read_stored(
+    path: str | os.PathLike, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> tuple[np.ndarray, Header]:
+    """Reads a mammogram, or a mask of one, as its file has it: neither turned nor mirrored.
+
+    Args:
+        path: The file.
+        max_pixels: Refuse larger images, before any memory is taken for them.
+
+    Returns:
+        (height, width) uint8 or uint16 stored values, MONOCHROME1 inverted and padding 0; and the
+        file's header.
+
+    Raises:
+        DataError: If the file is missing, cut off, damaged, too large or no mammogram.
+        CodecError: If the plug-in for its transfer syntax is not installed.
+    """
+    path = Path(path)
+    name = safety.safe_name(path)
+    header = read_header(safety.read_file(path, max_pixels), name, max_pixels)
+    _check_is_mammogram(header, allow_for_processing=True)
+    _check_image_description(header, max_pixels)
+    return _pixels(header)[0], header
+
+
 def _pixels(header: Header) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Decodes, masks the padding and turns MONOCHROME1; still as the file is oriented."""
     decoded = samples.decode_samples(header)

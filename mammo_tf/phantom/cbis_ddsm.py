@@ -64,7 +64,7 @@ def write_cbis_ddsm(
     Args:
         out_dir: A new or empty folder, or one that this function wrote with the same arguments.
         layout: "uid", "nbia" or "idc": which of the archive's downloaders is imitated.
-        num_patients: At least 8; each has one breast in two views, one has a mass that is in
+        num_patients: At least 12; each has one breast in two views, one has a mass that is in
             the training set and a calcification that is in the test set.
         seed: Of everything random, at least 0.
         scale: 1 for 2294×1914 pixels of 0.1 mm, 1.75 for 4014×3350, about a film's; from 0.125.

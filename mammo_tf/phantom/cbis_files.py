@@ -131,7 +131,7 @@ def write_file(
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = generate_uid(None, [name.series, str(name.number)])
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[name.series, str(name.number)])
     dataset.StudyDate = _STUDY_DATE if name.is_dated else ""
     dataset.StudyTime = "120000"
     dataset.AccessionNumber = ""
@@ -182,4 +182,4 @@ def _folder(patient: PatientPlan, film: FilmPlan) -> str:
 
 
 def _uid(seed: int, folder: str, what: str) -> str:
-    return str(generate_uid(None, ["mammo-tf phantom cbis_ddsm", str(seed), folder, what]))
+    return str(generate_uid(entropy_srcs=["mammo-tf phantom cbis_ddsm", str(seed), folder, what]))

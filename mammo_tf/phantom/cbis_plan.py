@@ -8,7 +8,7 @@ import numpy as np
 from mammo_tf.errors import UserError
 from mammo_tf.phantom.plan import LATERALITIES
 
-MIN_PATIENTS = 8
+MIN_PATIENTS = 12
 TABLES = (("mass", "train"), ("calc", "train"), ("mass", "test"), ("calc", "test"))
 IN_BOTH = 4
 """Number of the patient with a mass that is training and a calcification that is test."""
