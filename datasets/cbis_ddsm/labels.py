@@ -13,7 +13,6 @@ TYPES = ("mass", "calc")
 SPLITS = ("train", "test")
 PATHOLOGIES = ("BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
 MAX_ABNORMALITIES = 16  # of one image; the real ones have 7 at most
-MAX_TEXT_CHARACTERS = 200
 
 _COLUMNS = (
     *("patient_id", "breast_density", "left_or_right_breast", "image_view", "abnormality_id"),
@@ -127,17 +126,16 @@ def read_films(folder: Path, kinds: Iterable[str] = TYPES) -> tuple[Film, ...]:
     """
     films = []
     for kind in kinds:
-        names: dict[str, Film] = {}
+        split_of: dict[str, Film] = {}
         for split in SPLITS:
             for film in _read_table(folder / table_name(kind, split), kind, split):
-                if film.image_id in names:
-                    other = names[film.image_id]
+                first = split_of.setdefault(film.patient_id, film)
+                if first.split != split:
                     raise DataError(
-                        f"{film.table} row {film.row}: the image is also in {other.table} row "
-                        f"{other.row}. {tables.AGAIN}"
+                        f"{film.table} row {film.row}: the patient is in training and test, also "
+                        f"in {first.table} row {first.row}. {tables.AGAIN}"
                     )
-                names[film.image_id] = film
-        films += names.values()
+                films.append(film)
     return tuple(films)
 
 
@@ -225,7 +223,7 @@ def _film(table: str, number: int, row: dict[str, str], kind: str, split: str) -
         pathology=tables.choice(row, "pathology", PATHOLOGIES),
         assessment=tables.whole(row, "assessment", 0, 6),
         subtlety=tables.whole(row, "subtlety", 0, 5),
-        texts={name: row[name][:MAX_TEXT_CHARACTERS] for name in TYPE_COLUMNS[kind]},
+        texts={name: tables.words(row, name) for name in TYPE_COLUMNS[kind]},
         series=tuple(dict.fromkeys((crop, mask))),
     )
     return Film(

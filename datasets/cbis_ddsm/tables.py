@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mammo_tf.errors import DataError
 
 AGAIN = "Use the file as published; download it again if it was not changed on purpose."
 MAX_FILE_BYTES = 64 << 20  # the largest has 0.9 MB
+_WORDS = re.compile(r"[A-Za-z_ /-]{0,200}", re.ASCII)
 
 
 def whole(row: dict[str, str], column: str, least: int, greatest: int) -> int:
@@ -38,6 +40,17 @@ def choice(row: dict[str, str], column: str, choices: tuple[str, ...]) -> str:
         raise DataError(
             f"{_shown(column)} must be one of {', '.join(choices)}, received {row[column][:40]!r}"
         )
+    return row[column]
+
+
+def words(row: dict[str, str], column: str) -> str:
+    """Returns a cell of plain words, such as "ROUND_AND_REGULAR-EGGSHELL" or "N/A".
+
+    Raises:
+        DataError: If it holds anything else; says nothing of file and row.
+    """
+    if not _WORDS.fullmatch(row[column]):
+        raise DataError(f"{_shown(column)} must be words of letters, at most 200 characters")
     return row[column]
 
 
@@ -95,6 +108,9 @@ def read_text(path: Path) -> str:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DataError(f"{path.name} is larger than {MAX_FILE_BYTES} bytes. {AGAIN}")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path.name} is not UTF-8. {AGAIN}") from None
+    if "\0" in text:
+        raise DataError(f"{path.name} holds a NUL character. {AGAIN}")
+    return text
