@@ -6,6 +6,7 @@ goes in or out is small, plain and picklable. A file that cannot be used comes b
 """
 
 import hashlib
+import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path

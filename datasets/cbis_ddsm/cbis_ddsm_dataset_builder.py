@@ -180,9 +180,8 @@ class Builder(MammogramBuilder):
     def _notes(self, film: labels.Film, result: ingest.EncodedFilm) -> Iterator[Rejection]:
         """Lists what is doubtful or missing about a film that is kept, and counts it."""
         if result.note:
-            yield _note(
-                film.image_id, film.table, film.row, f"a second file was used: {result.note}"
-            )
+            reason = f"its other file was used: {result.note}"
+            yield _note(film.image_id, film.table, film.row, reason)
         for found, place in zip(film.abnormalities, result.places, strict=True):
             self.info.metadata["num_findings_without_mask"] += place.state == ingest.NO_MASK
             self.info.metadata["num_masks_resized"] += place.state == ingest.RESIZED

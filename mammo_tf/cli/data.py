@@ -73,7 +73,7 @@ def build(
     allow_burned_in,
     as_json,
 ):
-    """Build data set NAME (ncc or mini_mias) from the raw files in --manual-dir.
+    """Build data set NAME from the raw files in --manual-dir.
 
     A data set that is there already is left as it is. What cannot be used is listed in
     quarantine.csv beside the data set, by its row in the table.
@@ -142,6 +142,7 @@ def _describe(folder: Path) -> dict:
         "cratios": metadata.get("cratios", []),
         "is_phantom": bool(metadata.get("is_phantom", False)),
         "num_quarantined": metadata.get("num_quarantined", 0),
+        "num_noted": metadata.get("num_noted", 0),
     }
 
 
@@ -156,4 +157,6 @@ def _print(results: list[dict], *, as_json: bool, first_only: bool = False) -> N
         ratios = join_cratios(result["cratios"])
         click.echo(f"  CR           {ratios or 'none: plain images'}")
         click.echo(f"  quarantined  {result['num_quarantined']} (quarantine.csv)")
+        if result["num_noted"]:
+            click.echo(f"  noted        {result['num_noted']} (there, too: doubtful or missing)")
         click.echo(f"  folder       {result['folder']}")

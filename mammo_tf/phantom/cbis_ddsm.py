@@ -25,6 +25,7 @@ from mammo_tf.phantom.cbis_plan import (
     PatientPlan,
     plan_patients,
 )
+from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.phantom.exam import Breast, Exposure, draw_breasts, render_lesions
 from mammo_tf.phantom.lesions import draw_lesion
 from mammo_tf.phantom.marker import MARKER, claim, read_marker
@@ -225,3 +226,11 @@ def _row(patient: PatientPlan, film: FilmPlan, plan: AbnormalityPlan, seed: int)
         crop.table_path + newline[0],
         mask.table_path + newline[1],
     ]
+
+
+def write_phantom(folder: str | os.PathLike, config: PhantomConfig) -> None:
+    """Writes the set that `config` describes, a patient for each study; see `write_cbis_ddsm`.
+
+    Every film has a finding, half of them cancers: the fractions of `config` do not count.
+    """
+    write_cbis_ddsm(folder, num_patients=config.num_studies, seed=config.seed, scale=config.scale)
