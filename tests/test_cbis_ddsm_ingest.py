@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from mammo_tf.codecs.png import encode_png
+from mammo_tf.codecs.png_writer import encode_png
 from mammo_tf.ingest import Rejection
 from mammo_tf.ingest_cbis_ddsm import (
     CbisJob,
