@@ -10,8 +10,8 @@ is taken to be upright. Cranio-caudal views are upright when the lateral side is
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
 
+from mammo_tf.breast import darkest_level, largest_region, otsu_level
 from mammo_tf.dicom.header import Header
 from mammo_tf.dicom.views import CRANIO_CAUDAL_VIEWS
 from mammo_tf.errors import DataError
@@ -115,7 +115,7 @@ def chest_wall_evidence(image: np.ndarray, padding: np.ndarray | None = None) ->
     step = max(1, -(-max(image.shape) // _SAMPLES))
     # A side shorter than half a step still gives its middle.
     rows, columns = (slice(min(step // 2, (side - 1) // 2), None, step) for side in image.shape)
-    small = image[rows, columns].astype(np.float32)
+    small = image[rows, columns]
     if padding is not None:
         inside = ~padding[rows, columns]
         if not inside.any():
@@ -123,9 +123,13 @@ def chest_wall_evidence(image: np.ndarray, padding: np.ndarray | None = None) ->
         # Padding round the image would hide its true edges.
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        small = np.where(inside, small, small[inside].min())[box]
-    breast = _largest_region(small)
-    if breast is None:
+        small = np.where(inside, small, darkest_level(small[inside]))[box]
+    small = small.astype(np.float32)
+    level = otsu_level(small)
+    if level is None:
+        return 0.0
+    breast = largest_region(small > level)
+    if not breast.any():
         return 0.0
     # Within its own box, so that black margins round a digitised film do not count.
     rows, columns = np.flatnonzero(breast.any(1)), np.flatnonzero(breast.any(0))
@@ -136,33 +140,6 @@ def chest_wall_evidence(image: np.ndarray, padding: np.ndarray | None = None) ->
     edge = max(1, width // 16)
     contact = breast[:, :edge].mean() - breast[:, -edge:].mean()
     return float(np.clip(0.5 * offset + 0.5 * contact, -1.0, 1.0))
-
-
-def _largest_region(image: np.ndarray) -> np.ndarray | None:
-    """Returns the largest connected region brighter than the threshold; None in a flat image."""
-    low, high = np.percentile(image, (1, 99))
-    if not high > low:
-        return None
-    bright = ndimage.binary_opening(image > _threshold(image, low, high), iterations=1)
-    labels, count = ndimage.label(bright)
-    if count == 0:
-        return None
-    sizes = np.bincount(labels.ravel())[1:]
-    return labels == int(sizes.argmax()) + 1
-
-
-def _threshold(image: np.ndarray, low: float, high: float) -> float:
-    """Returns Otsu's threshold, after the square root that parts thin tissue from air."""
-    scaled = np.sqrt(np.clip((image - low) / (high - low), 0.0, 1.0))
-    counts, edges = np.histogram(scaled, bins=64, range=(0.0, 1.0))
-    centers = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts).astype(np.float64)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centers)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    best = edges[int(np.nanargmax(np.nan_to_num(between))) + 1]
-    return float(low + best**2 * (high - low))
 
 
 def _upside_down(column: str, view: str | None, laterality: str | None) -> bool:

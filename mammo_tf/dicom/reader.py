@@ -28,7 +28,8 @@ class Mammogram:
     Attributes:
         pixels: (height, width) uint8 or uint16 stored values in canonical orientation: head up,
             the chest wall of a left breast at the left edge, of a right breast at the right edge.
-            Larger is brighter: MONOCHROME1 is inverted without loss. Padding is 0.
+            Larger is brighter: MONOCHROME1 is inverted without loss. Padding has the darkest level
+            of the image proper (`mammo_tf.breast.darkest_level`).
         padding: (height, width) bool, True where there is no image; None where there is no padding.
         metadata: What is known about it; nothing that identifies a person.
         display_transform: The file's modality and VOI transformations.
@@ -160,7 +161,7 @@ def _pixels(header: Header) -> tuple[np.ndarray, np.ndarray | None, bool]:
     if header.get("PhotometricInterpretation") == "MONOCHROME1":
         pixels = pixels.dtype.type(2**bits_stored - 1) - pixels
     if padding is not None:
-        pixels[padding] = 0
+        samples.fill_padding(pixels, padding)
     return pixels, padding, decoded.lossy
 
 

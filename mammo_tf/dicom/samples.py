@@ -9,6 +9,7 @@ import numpy as np
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from pydicom import uid
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.dicom import codestream, encapsulation
 from mammo_tf.dicom.header import Header
 from mammo_tf.dicom.run_length import decode_run_length
@@ -271,5 +272,23 @@ def find_padding(header: Header, decoded: np.ndarray, pixels: np.ndarray) -> np.
     low, high = sorted((value & 0xFFFF, limit & 0xFFFF))
     # Some devices pad with a value that needs the bits above BitsStored.
     values = decoded if high >= 2 ** header.get("BitsStored") else pixels
-    padding = values == low if low == high else (values >= low) & (values <= high)
+    if min(value, limit) < 0 <= max(value, limit) < 2**15:
+        # Written as signed numbers: a range from −5 to 3 is 65531 to 65535 and 0 to 3.
+        padding = (values >= high) | (values <= low)
+    else:
+        padding = values == low if low == high else (values >= low) & (values <= high)
     return padding if padding.any() else None
+
+
+def fill_padding(pixels: np.ndarray, padding: np.ndarray) -> None:
+    """Puts the darkest level of the image proper where there is no image; 0 where there is none.
+
+    Any other value would be an edge round the breast, which compression spends its bits on and
+    which decides mean and standard deviation.
+
+    Args:
+        pixels: (rows, columns) uint8 or uint16, tissue brighter than air; changed in place.
+        padding: (rows, columns) bool, True where there is no image.
+    """
+    image = pixels[~padding]
+    pixels[padding] = darkest_level(image) if image.size else 0

@@ -13,7 +13,6 @@ from pydicom.uid import (
 )
 
 from mammo_tf.files import atomic_path
-from mammo_tf.phantom.exam import BITS_STORED
 from mammo_tf.phantom.plan import StudyPlan
 from mammo_tf.phantom.vendors import Vendor, patient_orientation, to_stored
 
@@ -52,7 +51,7 @@ def write_view(
     dataset.InstanceNumber = str(number)
     _set_machine(dataset, vendor, pixel_mm)
     _set_view(dataset, vendor, laterality, view)
-    _set_pixels(dataset, vendor, to_stored(pixels, vendor, laterality, BITS_STORED))
+    _set_pixels(dataset, vendor, to_stored(pixels, vendor, laterality))
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
@@ -129,8 +128,10 @@ def _set_pixels(dataset: Dataset, vendor: Vendor, stored: np.ndarray) -> None:
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = vendor.photometric_interpretation
     dataset.Rows, dataset.Columns = stored.shape
-    dataset.BitsAllocated, dataset.BitsStored = 16, BITS_STORED
-    dataset.HighBit, dataset.PixelRepresentation = BITS_STORED - 1, 0
+    dataset.BitsAllocated, dataset.BitsStored = 16, vendor.bits_stored
+    dataset.HighBit, dataset.PixelRepresentation = vendor.bits_stored - 1, 0
+    if vendor.padding_value is not None:
+        dataset.PixelPaddingValue = vendor.padding_value
     dataset.PixelIntensityRelationship = "LOG"
     dataset.PixelIntensityRelationshipSign = 1 if inverted else -1
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "US"

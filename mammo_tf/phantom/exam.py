@@ -17,22 +17,20 @@ from mammo_tf.phantom.tissue import (
     thickness,
 )
 
-BITS_STORED = 12
-NOISE_AT_FULL_SCALE = 26.0
-"""Standard deviation of the noise in fat, in grey levels, for 0.1 mm pixels."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Exposure:
     """How one machine turns tissue into grey levels.
 
     Attributes:
-        offset: Grey level of fat in the full thickness of the breast.
+        offset: Grey levels from no thickness to fat in the full thickness of the breast.
         gain: Grey levels from fat to dense parenchyma.
         edge_power: Falling thickness at the skin darkens by this power (peripheral equalisation
             keeps it small).
         air_level: Grey level of air.
         air_noise: Standard deviation of the grey level of air.
+        base: Grey level of no thickness.
+        noise: Standard deviation of the noise in fat, in grey levels, for 0.1 mm pixels.
+        limits: Grey levels that tissue is clipped to, both included.
     """
 
     offset: float
@@ -40,6 +38,9 @@ class Exposure:
     edge_power: float
     air_level: float
     air_noise: float
+    base: float = 0.0
+    noise: float = 26.0
+    limits: tuple[int, int] = (1, 4095)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,8 +94,8 @@ def render_view(
         rng: Source of the randomness of tissue and noise.
 
     Returns:
-        Pixels, (height, width) uint16 of 12 bits, MONOCHROME2; and the lesion's mask of the same
-        shape, bool, or None.
+        Pixels, (height, width) uint16, MONOCHROME2; and the lesion's mask of the same shape, bool,
+        or None.
     """
     lesions = () if breast.lesion is None else (breast.lesion,)
     pixels, masks = render_lesions(breast, view, lesions, exposure, scale=scale, rng=rng)
@@ -158,11 +159,11 @@ def expose(
         rng: Source of randomness.
 
     Returns:
-        Same shape, uint16, 0 to 4095.
+        Same shape, uint16, within the exposure's limits.
     """
     profile = thickness(inside) ** exposure.edge_power
-    level = (exposure.offset + exposure.gain * tissue) * profile
+    level = exposure.base + (exposure.offset + exposure.gain * tissue) * profile
     noise = rng.standard_normal(tissue.shape, dtype=np.float32)
-    spread = NOISE_AT_FULL_SCALE * scale * np.exp(0.35 * np.clip(tissue, 0, 2))
+    spread = exposure.noise * scale * np.exp(0.35 * np.clip(tissue, 0, 2))
     level = level + noise * spread
-    return np.clip(np.rint(level), 1, 2**BITS_STORED - 1).astype(np.uint16)
+    return np.clip(np.rint(level), *exposure.limits).astype(np.uint16)

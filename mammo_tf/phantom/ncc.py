@@ -22,7 +22,7 @@ from mammo_tf.phantom.plan import LATERALITIES, StudyPlan, plan_studies
 from mammo_tf.phantom.vendors import VENDOR_TABLE
 from mammo_tf.progress import progress
 
-VERSION = 1
+VERSION = 2
 """Of the generator; raised whenever the same seed gives other pixels."""
 SCALE_RANGE = (0.125, 1.75)
 COLUMNS = (

@@ -7,7 +7,7 @@ import numpy as np
 from mammo_tf.errors import UserError
 
 FINDINGS = ("normal", "benign", "malignant")
-VENDORS = ("PHANTOM-A", "PHANTOM-B")
+VENDORS = ("PHANTOM-A", "PHANTOM-B", "PHANTOM-C")
 LATERALITIES = ("L", "R")
 
 AGE_BANDS = ((32, 39), (40, 49), (50, 59), (60, 69), (70, 79), (80, 86))

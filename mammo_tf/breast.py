@@ -1,0 +1,124 @@
+"""Where a mammogram shows breast and where air, from its grey levels alone. Pure functions."""
+
+import numpy as np
+from scipy import ndimage
+
+_SAMPLES = 512  # along the longer side: the region; its outline is drawn at full size
+_FEW_PIXELS = 5  # too few to tell a dead pixel from an image
+_DARK_SHARE = 200  # one pixel in so many may be dead: a line or two, or scattered ones
+_CHUNK_PIXELS = 1 << 20
+_FLAT_SHARE = 0.95
+_NOISE_WIDTHS = 5.0  # air reaches this many standard deviations above its middle
+_DEVIATIONS_PER_MAD = 1.4826  # of a normal distribution
+
+
+def darkest_level(values: np.ndarray) -> int:
+    """Returns the darkest grey level of an image, dead pixels left out: what stands beside tissue.
+
+    Whatever has to be put where there is no image (padding, a margin, a turned image's corners)
+    takes this level, so that it adds no edge that the image has not.
+
+    Let q be the level below which half a percent of the pixels lie (at least one pixel), and m the
+    median. The darkest level is the lowest that is not further below q than m is above it. So a
+    few dead pixels, however dark, do not count, and the noise of air or skin does. With fewer than
+    five pixels it is the minimum.
+
+    Args:
+        values: uint8 or uint16, any shape, at least one.
+
+    Returns:
+        One of the values.
+    """
+    counts = np.zeros(np.iinfo(values.dtype).max + 1, np.int64)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _CHUNK_PIXELS):
+        counts += np.bincount(flat[start : start + _CHUNK_PIXELS], minlength=counts.size)
+    below = np.cumsum(counts)
+    present = np.flatnonzero(counts)
+    if flat.size < _FEW_PIXELS:
+        return int(present[0])
+    dark, middle = np.searchsorted(
+        below, [max(1, flat.size // _DARK_SHARE), flat.size // 2], side="right"
+    )
+    return int(present[np.searchsorted(present, 2 * dark - middle)])
+
+
+def breast_mask(image: np.ndarray, padding: np.ndarray | None = None) -> np.ndarray:
+    """Returns where an image shows the breast: (height, width) bool, False in air and padding.
+
+    Air is the darker part of the image (`otsu_level`), as far as it is flat: up to five standard
+    deviations above its median. The breast is the largest connected region above that; labels
+    and the bright bands of films lie apart from it. Dark pixels inside it belong to it.
+
+    Args:
+        image: (height, width) uint8 or uint16, tissue brighter than air.
+        padding: (height, width) bool, True where there is no image; or None. Padding that
+            `mammo_tf.dicom` has filled counts as air, so that a mask without it is the same.
+
+    Returns:
+        The mask; all False where the image is flat.
+    """
+    step = max(1, -(-max(image.shape) // _SAMPLES))
+    small = image[step // 2 :: step, step // 2 :: step].astype(np.float32)
+    level = _air_limit(small)
+    if level is None:
+        return np.zeros(image.shape, bool)
+    region = largest_region(small > level)
+    solid = ndimage.binary_fill_holes(region)
+    reach = ndimage.binary_dilation(solid, iterations=2)
+    core = ndimage.binary_erosion(solid, iterations=2, border_value=1)
+    mask = (image > level) & _enlarged(reach, step, image.shape)
+    mask |= _enlarged(core, step, image.shape)
+    return mask if padding is None else mask & ~padding
+
+
+def largest_region(bright: np.ndarray) -> np.ndarray:
+    """Returns the largest connected region of a (height, width) bool mask, specks left out."""
+    labels, count = ndimage.label(ndimage.binary_opening(bright, iterations=1))
+    if count == 0:
+        return np.zeros(bright.shape, bool)
+    return labels == int(np.bincount(labels.ravel())[1:].argmax()) + 1
+
+
+def otsu_level(image: np.ndarray) -> float | None:
+    """Returns Otsu's threshold, after the square root that parts thin tissue from air.
+
+    Args:
+        image: (height, width) float32.
+
+    Returns:
+        The grey level; None where the image is flat from its first to its 99th percentile.
+    """
+    low, high = np.percentile(image, (1, 99))
+    if not high > low:
+        return None
+    scaled = np.sqrt(np.clip((image - low) / (high - low), 0.0, 1.0))
+    counts, edges = np.histogram(scaled, bins=64, range=(0.0, 1.0))
+    centers = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts).astype(np.float64)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centers)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    best = edges[int(np.nanargmax(np.nan_to_num(between))) + 1]
+    return float(low + best**2 * (high - low))
+
+
+def _air_limit(small: np.ndarray) -> float | None:
+    """Returns the highest grey level of air; None in a flat image."""
+    level = otsu_level(small)
+    if level is None:
+        return None
+    dark = small[small <= level]
+    middle = float(np.median(dark))
+    deviation = _DEVIATIONS_PER_MAD * float(np.median(np.abs(dark - middle)))
+    limit = middle + _NOISE_WIDTHS * deviation
+    if np.mean(dark <= limit) < _FLAT_SHARE:
+        limit = (middle + level) / 2
+    return min(limit, level)
+
+
+def _enlarged(small: np.ndarray, step: int, shape: tuple[int, int]) -> np.ndarray:
+    rows = np.minimum(np.arange(shape[0]) // step, small.shape[0] - 1)
+    columns = np.minimum(np.arange(shape[1]) // step, small.shape[1] - 1)
+    return small[rows[:, np.newaxis], columns[np.newaxis, :]]
