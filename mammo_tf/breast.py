@@ -4,8 +4,9 @@ import numpy as np
 from scipy import ndimage
 
 _SAMPLES = 512  # along the longer side: the region; its outline is drawn at full size
-_FEW_PIXELS = 5  # too few to tell a dead pixel from an image
+_FEW_PIXELS = 16  # fewer do not tell a dead pixel from an image
 _DARK_SHARE = 200  # one pixel in so many may be dead: a line or two, or scattered ones
+_GAP_SHARE = 4
 _CHUNK_PIXELS = 1 << 20
 _FLAT_SHARE = 0.95
 _NOISE_WIDTHS = 5.0  # air reaches this many standard deviations above its middle
@@ -19,9 +20,9 @@ def darkest_level(values: np.ndarray) -> int:
     takes this level, so that it adds no edge that the image has not.
 
     Let q be the level below which half a percent of the pixels lie (at least one pixel), and m the
-    median. The darkest level is the lowest that is not further below q than m is above it. So a
-    few dead pixels, however dark, do not count, and the noise of air or skin does. With fewer than
-    five pixels it is the minimum.
+    median. From q the darkest level goes down to the last one before a gap wider than a quarter of
+    m − q. So a few dead pixels far below the rest do not count, and the noise of air or the thin
+    rim of the skin does. With fewer than 16 pixels it is the minimum.
 
     Args:
         values: uint8 or uint16, any shape, at least one.
@@ -33,14 +34,14 @@ def darkest_level(values: np.ndarray) -> int:
     flat = values.reshape(-1)
     for start in range(0, flat.size, _CHUNK_PIXELS):
         counts += np.bincount(flat[start : start + _CHUNK_PIXELS], minlength=counts.size)
-    below = np.cumsum(counts)
     present = np.flatnonzero(counts)
     if flat.size < _FEW_PIXELS:
         return int(present[0])
-    dark, middle = np.searchsorted(
-        below, [max(1, flat.size // _DARK_SHARE), flat.size // 2], side="right"
-    )
-    return int(present[np.searchsorted(present, 2 * dark - middle)])
+    ranks = [max(1, flat.size // _DARK_SHARE), flat.size // 2]
+    dark, middle = np.searchsorted(np.cumsum(counts), ranks, side="right")
+    downwards = present[present <= dark][::-1]
+    gaps = np.flatnonzero(-np.diff(downwards) > (middle - dark) / _GAP_SHARE)
+    return int(downwards[gaps[0] if len(gaps) else -1])
 
 
 def breast_mask(image: np.ndarray, padding: np.ndarray | None = None) -> np.ndarray:

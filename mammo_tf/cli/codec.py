@@ -45,11 +45,14 @@ def measure(image, cratios, method, max_value, tolerance, out, threads, as_json)
     """Compress IMAGE (DICOM, PNG, TIFF or PGM; grey) at each ratio and measure it.
 
     Prints for each compression ratio (CR) asked for: the CR achieved, counted against the bits
-    of the container; the bytes of a file with that CR alone; the PSNR in dB, 100 for lossless;
-    and whether it is a layer of the common codestream or had to be encoded by itself.
+    of the container; the bytes of a file with that CR alone; the PSNR in dB, 100 for lossless,
+    and the root mean square error (RMSE) in grey levels, both of the whole image and of the
+    breast alone, without air and padding; and whether it is a layer of the common codestream or
+    had to be encoded by itself.
     """
     from pathlib import Path
 
+    from mammo_tf.breast import breast_mask
     from mammo_tf.codecs import openjpeg
     from mammo_tf.codecs.images import read_grey_image
     from mammo_tf.codecs.jpeg2000 import PAPER_CRATIOS
@@ -66,12 +69,14 @@ def measure(image, cratios, method, max_value, tolerance, out, threads, as_json)
         Path(out).mkdir(parents=True, exist_ok=True)
     options = {"method": method, "tolerance": tolerance, "threads": threads}
     prefix = Path(out, Path(image).stem) if out is not None else None
-    rows, seconds = _measure(grey.pixels, cratios, options, peak, prefix)
+    breast = breast_mask(grey.pixels, grey.padding)
+    rows, seconds = _measure(grey.pixels, breast, cratios, options, peak, prefix)
     summary = {
         "height": grey.pixels.shape[0],
         "width": grey.pixels.shape[1],
         "dtype": grey.pixels.dtype.name,
         "num_bytes": grey.pixels.nbytes,
+        "breast_pixels": int(breast.sum()),
         "max_value": peak,
         "method": method,
         "openjpeg": {"version": library.version, "source": library.source},
@@ -96,7 +101,7 @@ def _peak(text: str, grey) -> float:
     )
 
 
-def _measure(pixels, cratios, options, peak, prefix) -> tuple[list[dict], float]:
+def _measure(pixels, breast, cratios, options, peak, prefix) -> tuple[list[dict], float]:
     """One row for each CR, and the seconds spent encoding.
 
     `prefix` is None or what the paths of the .j2k files begin with.
@@ -124,7 +129,9 @@ def _measure(pixels, cratios, options, peak, prefix) -> tuple[list[dict], float]
             if bar is not None:
                 bar.update()
             for cratio in job:
-                row = measure_one(pixels, ladder, cratio, peak, threads=options["threads"])
+                row = measure_one(
+                    pixels, ladder, cratio, peak, breast=breast, threads=options["threads"]
+                )
                 rows.append(dataclasses.asdict(row))
                 if prefix is not None:
                     target = prefix.with_name(f"{prefix.name}_cr{cratio:g}.j2k")
@@ -146,16 +153,33 @@ def _print(summary: dict, rows: list[dict], tolerance: float, as_json: bool) -> 
         f"bytes; PSNR against {summary['max_value']:g}; {summary['method']}, encoded in "
         f"{summary['encode_seconds']} s; OpenJPEG {summary['openjpeg']['version']}"
     )
-    click.echo(f"{'CR asked':>9}  {'CR achieved':>12}  {'bytes':>12}  {'PSNR dB':>8}  from")
+    share = summary["breast_pixels"] / (summary["height"] * summary["width"])
+    click.echo(
+        f"The breast, what is neither air nor padding, is {100 * share:.1f} % of the image."
+        if share
+        else "No breast is seen: the image is flat."
+    )
+    click.echo(f"{'':>37}  {'whole image':>17}  {'breast alone':>17}")
+    click.echo(
+        f"{'CR asked':>9}  {'CR achieved':>12}  {'bytes':>12}"
+        + f"  {'PSNR dB':>8}  {'RMSE':>7}" * 2
+        + "  from"
+    )
     missed = 0
     for row in rows:
         off = row["cratio"] > 1 and abs(row["achieved_cratio"] / row["cratio"] - 1) > tolerance
         missed += off
         click.echo(
             f"{row['cratio']:>9g}  {row['achieved_cratio']:>11.2f}{'*' if off else ' '}  "
-            f"{row['num_bytes']:>12,}  {row['psnr_db']:>8.2f}  {row['source']}"
+            f"{row['num_bytes']:>12,}  {row['psnr_db']:>8.2f}  {row['rmse']:>7.2f}  "
+            f"{_or_dash(row['breast_psnr_db']):>8}  {_or_dash(row['breast_rmse']):>7}  "
+            f"{row['source']}"
         )
     if missed:
         click.echo(
             f"* more than {100 * tolerance:g} % off: OpenJPEG comes no closer on this image."
         )
+
+
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -26,10 +26,12 @@ class GreyImage:
         pixels: (height, width) uint8 or uint16.
         max_stored: 2^BitsStored − 1 of a DICOM file, the maximum value of a PGM, and what the bits
             of a sample allow otherwise: 255, 4095 (TIFF of 12 bits) or 65535.
+        padding: (height, width) bool, where a DICOM file says that there is no image; or None.
     """
 
     pixels: np.ndarray
     max_stored: int
+    padding: np.ndarray | None = None
 
 
 def read_grey_image(path: str | Path) -> GreyImage:
@@ -80,7 +82,8 @@ def _read_dicom(path: Path) -> GreyImage:
     from mammo_tf.dicom import read_mammogram
 
     mammogram = read_mammogram(path, allow_for_processing=True)
-    return GreyImage(mammogram.pixels, 2**mammogram.metadata.bits_stored - 1)
+    max_stored = 2**mammogram.metadata.bits_stored - 1
+    return GreyImage(mammogram.pixels, max_stored, mammogram.padding)
 
 
 def _read_tiff(path: Path) -> GreyImage:

@@ -17,6 +17,7 @@ from mammo_tf.phantom.tissue import (
     thickness,
 )
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Exposure:
     """How one machine turns tissue into grey levels.

@@ -8,7 +8,7 @@ import numpy as np
 
 from mammo_tf.evaluation import Estimate
 from mammo_tf.recipes.compression import paper_numbers
-from mammo_tf.recipes.compression.quality import Quality
+from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.samples import Sample
 from mammo_tf.recipes.compression.summarise import Row
 from mammo_tf.report import Figure, Section, Table, figures, render_page
@@ -20,7 +20,7 @@ class Findings:
 
     Attributes:
         rows: Summary rows of all experiments.
-        quality: CR achieved and PSNR, one entry a CR.
+        quality: CR achieved, PSNR and RMSE, one entry a CR.
         samples: Mammograms to show patches of.
         data_facts: What was classified, as (name, text) lines.
         notes: Sentences about the data that a reader must know.
@@ -248,18 +248,24 @@ def _cross_table(rows: Sequence[Row], metric: str) -> Table:
 def _quality(quality: Sequence[Quality]) -> Section | None:
     if not quality:
         return None
+    in_breast = ("breast_psnr_db", "breast_rmse")
     body = [
         [
             figures.cratio_name(entry.cratio),
             _range(entry.achieved, ".1f"),
-            f"{np.mean(entry.psnr_db):.1f}",
+            f"{line['psnr_db']:.1f}",
             _range(entry.psnr_db, ".1f"),
+            *("–" if line[name] is None else f"{line[name]:.1f}" for name in in_breast),
         ]
-        for entry in quality
+        for entry, line in ((entry, quality_line(entry)) for entry in quality)
     ]
     count = len(quality[0].psnr_db)
     header = ["CR asked", "CR achieved", "Mean PSNR [dB]", "Range [dB]"]
-    caption = f"{count} images at full size; PSNR as the paper's Eq. 1, 100 for a perfect image."
+    header += ["Breast: mean PSNR [dB]", "Breast: mean RMSE [grey levels]"]
+    caption = (
+        f"{count} images at full size; PSNR as the paper's Eq. 1, 100 for a perfect image. Breast: "
+        "without air and padding, which compress to nothing and flatter the whole image."
+    )
     return Section(
         "What compression does to the pixels",
         ["Where the CR achieved differs from the CR asked, the image has no more bits to give up."],

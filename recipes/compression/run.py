@@ -16,7 +16,7 @@ from mammo_tf.progress import progress
 from mammo_tf.recipes.compression import data
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.grid import Scored, score
-from mammo_tf.recipes.compression.quality import Quality, measure_quality
+from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
 from mammo_tf.recipes.compression.report import Findings, conclusion, render_report
 from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.recipes.compression.summarise import (
@@ -70,8 +70,9 @@ def run(
             rows += _summarise(config, experiment, scored)
             _write_predictions(folder, experiment, scored)
         write_tables(folder, rows)
-        report = _write_report(config, task, opened, rows, folder)
-    _print(rows, report, task, as_json)
+        quality = _quality(config, opened)
+        report = _write_report(config, task, opened, rows, quality, folder)
+    _print(rows, quality, report, task, as_json)
     return rows
 
 
@@ -96,10 +97,12 @@ def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
         write_text(folder / "predictions" / name, "\n".join(lines) + "\n")
 
 
-def _write_report(config, task: Task, opened: OpenData, rows: list[Row], folder: Path) -> Path:
+def _write_report(
+    config, task: Task, opened: OpenData, rows: list[Row], quality: list[Quality], folder: Path
+) -> Path:
     findings = Findings(
         rows=rows,
-        quality=_quality(config, opened),
+        quality=quality,
         samples=_samples(config, opened),
         data_facts=_facts(config, task, opened),
         notes=task.notes,
@@ -157,11 +160,16 @@ def _facts(config: CompressionConfig, task: Task, opened: OpenData) -> list[tupl
     return facts
 
 
-def _print(rows: Sequence[Row], report: Path, task: Task, as_json: bool) -> None:
+def _print(
+    rows: Sequence[Row], quality: Sequence[Quality], report: Path, task: Task, as_json: bool
+) -> None:
     if as_json:
-        click.echo(
-            json.dumps({"report": str(report), "summary": [summary_line(row) for row in rows]})
-        )
+        printed = {
+            "report": str(report),
+            "summary": [summary_line(row) for row in rows],
+            "quality": [quality_line(entry) for entry in quality],
+        }
+        click.echo(json.dumps(printed))
         return
     if task.is_phantom:
         click.echo("PHANTOM: synthetic images; these numbers say nothing about patients.")
