@@ -3,12 +3,13 @@
 import numpy as np
 from scipy import ndimage
 
-_SAMPLES = 512  # along the longer side: the region; its outline is drawn at full size
+_SAMPLES = 512  # along the longer side, to find the region; its outline is drawn at full size
 _FEW_PIXELS = 16  # fewer do not tell a dead pixel from an image
 _DARK_SHARE = 200  # one pixel in so many may be dead: a line or two, or scattered ones
 _GAP_SHARE = 4
 _CHUNK_PIXELS = 1 << 20
-_FLAT_SHARE = 0.95
+_FLAT_SHARE = 0.95  # of the dark part, so that the skin's rim alone does not make it uneven
+_LITTLE_AIR = 0.25  # less of the image proper is dark: the rim, and dark tissue
 _NOISE_WIDTHS = 5.0  # air reaches this many standard deviations above its middle
 _DEVIATIONS_PER_MAD = 1.4826  # of a normal distribution
 
@@ -47,29 +48,34 @@ def darkest_level(values: np.ndarray) -> int:
 def breast_mask(image: np.ndarray, padding: np.ndarray | None = None) -> np.ndarray:
     """Returns where an image shows the breast: (height, width) bool, False in air and padding.
 
-    Air is the darker part of the image (`otsu_level`), as far as it is flat: up to five standard
-    deviations above its median. The breast is the largest connected region above that; labels
-    and the bright bands of films lie apart from it. Dark pixels inside it belong to it.
+    Air is the darker part of the image (`otsu_level`). Where nearly all of it is flat, it ends
+    five standard deviations above its median; else, as in films with a mount and fog, halfway from
+    its median to Otsu's threshold. Padding is air too; where it is known and little else is dark,
+    it is all the air there is. The breast is the largest connected region of the rest; labels and
+    the bright bands of films lie apart from it. Dark pixels inside the breast belong to it.
 
     Args:
         image: (height, width) uint8 or uint16, tissue brighter than air.
-        padding: (height, width) bool, True where there is no image; or None. Padding that
-            `mammo_tf.dicom` has filled counts as air, so that a mask without it is the same.
+        padding: (height, width) bool, True where there is no image; or None. Without it, padding
+            that `mammo_tf.dicom` has filled counts as flat air, which comes to the same but for
+            single pixels at the outline.
 
     Returns:
         The mask; all False where the image is flat.
     """
     step = max(1, -(-max(image.shape) // _SAMPLES))
-    small = image[step // 2 :: step, step // 2 :: step].astype(np.float32)
-    level = _air_limit(small)
-    if level is None:
+    sampled = np.s_[step // 2 :: step, step // 2 :: step]
+    small_padding = None if padding is None else padding[sampled]
+    limit = _air_limit(image[sampled].astype(np.float32), small_padding)
+    if limit is None:
         return np.zeros(image.shape, bool)
-    region = largest_region(small > level)
-    solid = ndimage.binary_fill_holes(region)
+    bright = image > limit
+    if padding is not None:
+        bright &= ~padding
+    solid = ndimage.binary_fill_holes(largest_region(bright[sampled]))
     reach = ndimage.binary_dilation(solid, iterations=2)
     core = ndimage.binary_erosion(solid, iterations=2, border_value=1)
-    mask = (image > level) & _enlarged(reach, step, image.shape)
-    mask |= _enlarged(core, step, image.shape)
+    mask = bright & _enlarged(reach, step, image.shape) | _enlarged(core, step, image.shape)
     return mask if padding is None else mask & ~padding
 
 
@@ -105,12 +111,19 @@ def otsu_level(image: np.ndarray) -> float | None:
     return float(low + best**2 * (high - low))
 
 
-def _air_limit(small: np.ndarray) -> float | None:
+def _air_limit(small: np.ndarray, padding: np.ndarray | None) -> float | None:
     """Returns the highest grey level of air; None in a flat image."""
     level = otsu_level(small)
     if level is None:
         return None
     dark = small[small <= level]
+    if padding is not None:
+        image = small[~padding]
+        if not image.size:
+            return None
+        dark = image[image <= level]
+        if dark.size < _LITTLE_AIR * image.size:
+            return float(small.min()) - 1
     middle = float(np.median(dark))
     deviation = _DEVIATIONS_PER_MAD * float(np.median(np.abs(dark - middle)))
     limit = middle + _NOISE_WIDTHS * deviation

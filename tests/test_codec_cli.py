@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from mammo_tf import files
+from mammo_tf.breast import breast_mask
 from mammo_tf.cli import main as cli_main
+from mammo_tf.testing import write_mammogram
 
 
 def measure(*arguments):
@@ -45,14 +47,16 @@ def write_pgm(path, pixels, maximum):
     path.write_bytes(b"P5\n# by hand\n%d %d\n%d\n" % (width, height, maximum) + wide.tobytes())
 
 
-def test_the_table(png):
+def test_the_table(png, pixels):
     result = measure(png, "--cratios", "20,1,5000")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("120×80 uint16, 19,200 bytes; PSNR against 65535; layered")
-    assert [line.split()[0] for line in lines[2:5]] == ["20", "1", "5000"]
-    assert lines[3].split()[3] == "100.00" and lines[2].split()[4] == "layer"
-    assert "*" in lines[4] and lines[5].startswith("* more than 5 % off")
+    share = breast_mask(pixels).mean()
+    assert lines[1].endswith(f"neither air nor padding, is {100 * share:.1f} % of the image.")
+    assert [line.split()[0] for line in lines[4:7]] == ["20", "1", "5000"]
+    assert lines[5].split()[3:] == ["100.00", "0.00", "100.00", "0.00", "layer"]
+    assert "*" in lines[6] and lines[7].startswith("* more than 5 % off")
 
 
 def test_json_and_files(png, pixels, tmp_path):
@@ -68,6 +72,45 @@ def test_json_and_files(png, pixels, tmp_path):
         expected = 10 * math.log10(65535**2 / error) if error else 100
         assert row["psnr_db"] == pytest.approx(expected)
     assert sorted(path.name for path in out.iterdir()) == ["breast_cr1.j2k", "breast_cr20.j2k"]
+
+
+def test_the_breast_of_a_padded_mammogram(tmp_path):
+    """Padding and air apart, with the file's own padding as the breast's outline."""
+    tissue = np.random.default_rng(0).integers(1466, 2949, (120, 80)).astype(np.uint16)
+    padding = np.arange(80)[np.newaxis] + np.zeros((120, 1), int) >= 45
+    stored = np.where(padding, 3076, tissue).astype(np.uint16)
+    path = write_mammogram(
+        tmp_path / "a.dcm",
+        stored,
+        bits_stored=16,
+        photometric="MONOCHROME1",
+        PixelPaddingValue=3076,
+    )
+    out = tmp_path / "out"
+    report = json.loads(measure(path, "--cratios", "1,40", "--json", "--out", out).stdout)
+    assert report["breast_pixels"] == 120 * 45
+    canonical = np.where(padding, 65535 - 2948, 65535 - stored.astype(int))
+    for row in report["rows"]:
+        decoded = np.array(Image.open(row["file"])).astype(float)
+        squares = (decoded - canonical) ** 2
+        for name, error in (("", squares.mean()), ("breast_", squares[~padding].mean())):
+            assert row[f"{name}rmse"] == pytest.approx(math.sqrt(error))
+            expected = 10 * math.log10(65535**2 / error) if error else 100
+            assert row[f"{name}psnr_db"] == pytest.approx(expected)
+    lossy = report["rows"][1]
+    assert lossy["breast_rmse"] > 1.2 * lossy["rmse"] > 0
+
+
+def test_an_image_without_a_breast(tmp_path):
+    path = tmp_path / "flat.png"
+    Image.fromarray(np.full((40, 30), 7, np.uint8)).save(path)
+    report = json.loads(measure(path, "--cratios", "1,5", "--json").stdout)
+    assert report["breast_pixels"] == 0
+    assert [row["breast_psnr_db"] for row in report["rows"]] == [None, None]
+    assert [row["breast_rmse"] for row in report["rows"]] == [None, None]
+    lines = measure(path, "--cratios", "1").stdout.splitlines()
+    assert lines[1] == "No breast is seen: the image is flat."
+    assert lines[4].split()[3:7] == ["100.00", "0.00", "–", "–"]
 
 
 def test_the_peak(tmp_path, pixels):

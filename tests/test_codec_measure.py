@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mammo_tf.codecs.jpeg2000 import encode_ladder
-from mammo_tf.codecs.measure import measure, psnr
+from mammo_tf.codecs.measure import measure, psnr, rmse
 from mammo_tf.errors import UserError
+from mammo_tf.testing import make_breast
 
 
 def test_by_hand():
@@ -52,6 +53,36 @@ def test_wrong_arguments(other, max_value, message):
 def test_floating_point_images_are_refused():
     with pytest.raises(UserError, match="uint8 or uint16"):
         psnr(np.zeros((2, 3)), np.zeros((2, 3)))
+
+
+def test_inside_a_mask_by_hand():
+    image = np.array([[0, 10], [20, 30]], np.uint16)
+    other = np.array([[90, 12], [20, 26]], np.uint16)
+    mask = np.array([[False, True], [False, True]])  # squares 4 + 16, mean 10
+    assert rmse(image, other, mask=mask) == pytest.approx(math.sqrt(10))
+    assert psnr(image, other, mask=mask) == pytest.approx(10 * math.log10(65535**2 / 10))
+    assert rmse(image, other) == pytest.approx(math.sqrt((8100 + 20) / 4))
+    assert rmse(image, image) == 0
+
+
+@pytest.mark.parametrize("mask", [np.zeros((2, 3), bool), np.ones((3, 2), bool), np.ones((2, 3))])
+def test_a_mask_that_does_not_fit(mask):
+    image = np.zeros((2, 3), np.uint16)
+    with pytest.raises(UserError, match="`mask` must be bool"):
+        rmse(image, image, mask=mask)
+
+
+def test_measure_inside_the_breast():
+    image = make_breast(200, 150)
+    ladder = encode_ladder(image, (1, 30))
+    lossless, lossy = measure(image, ladder)
+    assert (lossless.rmse, lossless.breast_rmse, lossless.breast_psnr_db) == (0, 0, 100)
+    tissue = image > 1000  # air ends at 82, tissue begins at 2252
+    squares = (image.astype(float) - ladder.decode(30)) ** 2
+    assert lossy.rmse == pytest.approx(math.sqrt(squares.mean()))
+    assert lossy.breast_rmse == pytest.approx(math.sqrt(squares[tissue].mean()))
+    expected = 10 * math.log10(65535**2 / squares[tissue].mean())
+    assert lossy.breast_psnr_db == pytest.approx(expected)
 
 
 def test_measure():

@@ -63,53 +63,6 @@ def test_a_high_bit_at_the_top_is_shifted_down(tmp_path):
     np.testing.assert_array_equal(read_mammogram(path).pixels, pixels)
 
 
-@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_padding_is_masked_and_set_to_zero(tmp_path, photometric):
-    pixels = make_breast() if photometric == "MONOCHROME2" else 4095 - make_breast()
-    value = 4095 if photometric == "MONOCHROME2" else 0  # white as shown, either way
-    pixels[:, -7:] = value
-    path = write_mammogram(
-        tmp_path / "a.dcm", pixels, photometric=photometric, PixelPaddingValue=value
-    )
-    mammogram = read_mammogram(path)
-    expected = pixels == value
-    np.testing.assert_array_equal(mammogram.padding, expected)
-    assert (mammogram.pixels[expected] == 0).all()
-    inside = pixels if photometric == "MONOCHROME2" else 4095 - pixels
-    np.testing.assert_array_equal(mammogram.pixels[~expected], inside[~expected])
-
-
-@pytest.mark.parametrize("limits", [(10, 20), (20, 10)])
-def test_padding_ranges_run_either_way(tmp_path, limits):
-    pixels = make_breast()
-    path = write_mammogram(
-        tmp_path / "a.dcm",
-        pixels,
-        PixelPaddingValue=limits[0],
-        PixelPaddingRangeLimit=limits[1],
-    )
-    expected = (pixels >= 10) & (pixels <= 20)
-    assert expected.any()
-    np.testing.assert_array_equal(read_mammogram(path).padding, expected)
-
-
-def test_padding_above_the_stored_bits(tmp_path):
-    pixels = make_breast()
-    stored = pixels.copy()
-    stored[:5] = 65535
-    path = write_mammogram(tmp_path / "a.dcm", stored, PixelPaddingValue=65535)
-    mammogram = read_mammogram(path)
-    assert mammogram.padding[:5].all()
-    assert not mammogram.padding[5:].any()
-    assert (mammogram.pixels[:5] == 0).all()
-
-
-def test_no_padding_no_mask(tmp_path):
-    assert read_mammogram(write_mammogram(tmp_path / "a.dcm")).padding is None
-    path = write_mammogram(tmp_path / "b.dcm", PixelPaddingValue=4095)
-    assert read_mammogram(path).padding is None
-
-
 def test_for_processing_only_when_asked(tmp_path):
     path = write_mammogram(tmp_path / "a.dcm", PresentationIntentType="FOR PROCESSING")
     with pytest.raises(DataError, match="is FOR PROCESSING, not for display; give the FOR PRES"):

@@ -277,6 +277,35 @@ def test_rotation_and_scale_against_scipy():
         assert inside.mean() > 0.7
 
 
+def test_a_moved_image_ends_in_its_own_dark():
+    """A constant that is no grey level of the image would decide its mean and deviation."""
+    images = np.empty((2, 40, 40), np.uint16)
+    images[0], images[1] = 62000, 40
+    images[:, 10:30, 10:30] += images_of((2, 20, 20)) % 500 + 100
+    images[0, 15, 15] = 0  # a dead pixel
+    feed = make_feed(
+        [images],
+        range(2),
+        [0] * 2,
+        input_shape=(40, 40),
+        batch_size=2,
+        seed=3,
+        shuffle=False,
+        augment=AugmentConfig(rotation_degrees=45, fill_mode="constant"),
+    )
+    got, _ = collect(feed)
+    uniforms = draw_uniforms(3, 0, 2)
+    for image, level, seen, u in zip(images, (62000, 40), got[..., 0], uniforms, strict=True):
+        angle = np.deg2rad(45 * (2 * u[2] - 1))
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        offset = np.array([19.5, 19.5]) - turn @ [19.5, 19.5]
+        expected = scipy.ndimage.affine_transform(
+            image.astype(float), turn, offset, order=1, mode="constant", cval=level
+        )
+        np.testing.assert_allclose(seen, plain_standardise(expected), atol=2e-2)
+        assert seen[0, 0] == pytest.approx(seen[0, 20], abs=1e-3)  # the corner is like the air
+
+
 def test_eager_and_mapped_agree():
     images = images_of((4, 30, 26))
     config = AugmentConfig(rotation_degrees=90, shift_px=2)

@@ -111,6 +111,19 @@ def test_no_tissue_outside_the_outline():
             assert (pixels[inside] > 0).all()
 
 
+def test_the_narrow_machine_has_the_others_contrast_over_noise():
+    narrow = VENDOR_TABLE["PHANTOM-C"].exposure
+    assert narrow.gain / narrow.noise == pytest.approx(EXPOSURE.gain / EXPOSURE.noise, rel=0.01)
+    breast = draw_breasts(np.random.default_rng(3), FINDINGS)["L"]
+    pixels, _ = render_view(breast, "MLO", narrow, scale=SCALE, rng=np.random.default_rng(0))
+    drawn = at_pixels(breast.geometries["MLO"].distance_inside, SCALE) > 0
+    inside = np.zeros(pixels.shape, bool)
+    inside[:, : drawn.shape[1]] = drawn
+    assert (pixels[~inside] == 65535 - 3076).all()
+    assert pixels[inside].min() >= 65535 - 2948
+    assert pixels[inside].max() <= 65535 - 1466
+
+
 def test_only_mlo_has_a_bright_pectoral_triangle():
     breast = draw_breasts(np.random.default_rng(4), {"L": "normal", "R": "normal"})["L"]
     views = {

@@ -13,12 +13,14 @@ from click.testing import CliRunner
 from PIL import Image
 from pydicom.uid import JPEG2000Lossless
 
+from mammo_tf.breast import breast_mask
 from mammo_tf.cli.phantom import phantom
 from mammo_tf.dicom import read_mammogram
 from mammo_tf.errors import UserError
 from mammo_tf.phantom import is_complete, write_ncc
 from mammo_tf.phantom.exam import draw_breasts, render_view
 from mammo_tf.phantom.plan import plan_studies
+from mammo_tf.phantom.tissue import at_pixels, image_shape
 from mammo_tf.phantom.vendors import VENDOR_TABLE
 
 SMALL = {"num_studies": 4, "seed": 3, "scale": 0.125, "malignant_fraction": 0.5}
@@ -79,12 +81,31 @@ def test_files_are_digital_mammography_for_presentation(folder, rows):
         assert dataset.ViewCodeSequence[0].CodeValue == code
         assert [float(side) for side in dataset.ImagerPixelSpacing] == [0.8, 0.8]
         assert dataset.PatientAge == f"{int(row['age']):03d}Y"
-        assert (dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit) == (16, 12, 11)
+        bits = 16 if row["vendor"] == "PHANTOM-C" else 12
+        assert (dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit) == (16, bits, bits - 1)
         assert dataset.pixel_array.shape == (287, 239)
         assert dataset.pixel_array.max() < 4096
 
 
-def test_the_two_machines_differ(folder, rows):
+def test_the_third_machine_pads_at_the_dark_end_of_a_narrow_range(folder, rows):
+    """As files of a screening set are stored: MONOCHROME1, 16 bits, 1466 to 3076."""
+    narrow = [row for row in rows if row["vendor"] == "PHANTOM-C"]
+    assert len(narrow) == 4
+    for row in narrow:
+        dataset = pydicom.dcmread(folder / row["path"])
+        stored = dataset.pixel_array
+        assert (dataset.PixelPaddingValue, stored.max()) == (3076, 3076)
+        tissue = stored[stored != 3076]
+        assert tissue.min() >= 1466
+        assert 2800 < tissue.max() <= 2948
+        mammogram = read_mammogram(folder / row["path"])
+        assert mammogram.padding.sum() == (stored == 3076).sum()
+        breast = breast_mask(mammogram.pixels, mammogram.padding)
+        np.testing.assert_array_equal(breast, ~mammogram.padding)
+        assert (breast_mask(mammogram.pixels) != breast).sum() <= 0.001 * breast.sum()
+
+
+def test_the_three_machines_differ(folder, rows):
     kinds = {}
     for row in rows:
         dataset = pydicom.dcmread(folder / row["path"])
@@ -98,6 +119,16 @@ def test_the_two_machines_differ(folder, rows):
     assert kinds["PHANTOM-B", "L", "MLO"] == ("P\\HL", "MONOCHROME1", "SIGMOID")
     assert kinds["PHANTOM-B", "L", "CC"] == ("P\\L", "MONOCHROME1", "SIGMOID")
     assert kinds["PHANTOM-B", "R", "MLO"] == ("A\\FL", "MONOCHROME1", "SIGMOID")
+    assert kinds["PHANTOM-C", "L", "MLO"] == ("P\\FR", "MONOCHROME1", "SIGMOID")
+    assert kinds["PHANTOM-C", "R", "CC"] == ("P\\L", "MONOCHROME1", "SIGMOID")
+
+
+def _inside(breast, view: str) -> np.ndarray:
+    """Where tissue was drawn: (height, width) bool."""
+    drawn = at_pixels(breast.geometries[view].distance_inside, 0.125) > 0
+    inside = np.zeros(image_shape(0.125), bool)
+    inside[:, : drawn.shape[1]] = drawn
+    return inside[:, ::-1] if breast.laterality == "R" else inside
 
 
 def test_reader_gives_back_the_drawn_pixels_and_masks_fit(folder, rows):
@@ -115,12 +146,16 @@ def test_reader_gives_back_the_drawn_pixels_and_masks_fit(folder, rows):
             rng=np.random.default_rng([3, 2, plan.index, number[place]]),
         )
         mammogram = read_mammogram(folder / row["path"])
+        tissue = _inside(breast[place[0]], place[1])
+        if plan.vendor == "PHANTOM-C":
+            np.testing.assert_array_equal(mammogram.padding, ~tissue)
+            drawn[~tissue] = drawn[tissue].min()  # what the reader puts for padding
         np.testing.assert_array_equal(mammogram.pixels, drawn)
         assert (mammogram.metadata.laterality, mammogram.metadata.view) == place
         assert mammogram.metadata.age_years == plan.age
         assert mammogram.metadata.lossy is False
         display = mammogram.display()
-        assert display[drawn > 500].mean() > 3 * display[drawn < 100].mean()
+        assert display[tissue].mean() > 3 * display[~tissue].mean()
         if mask is not None:
             stored = np.asarray(Image.open(folder / row["mask"]))
             np.testing.assert_array_equal(stored > 0, mask)
@@ -225,4 +260,8 @@ def test_plans_follow_the_fractions_and_ages_are_plausible():
     assert min(ages) >= 30
     assert max(ages) <= 90
     assert 50 < np.mean(ages) < 58
-    assert Counter(plan.vendor for plan in plans) == {"PHANTOM-A": 200, "PHANTOM-B": 200}
+    assert Counter(plan.vendor for plan in plans) == {
+        "PHANTOM-A": 134,
+        "PHANTOM-B": 133,
+        "PHANTOM-C": 133,
+    }

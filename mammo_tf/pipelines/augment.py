@@ -27,7 +27,7 @@ class AugmentConfig:
         brightness: After standardisation, add up to this many standard deviations, either way.
         contrast: After standardisation, multiply by 1 ± up to this share, 0 to 1 exclusive.
         fill_mode: What stands where the stored image ends: "reflect", "nearest" (its edge pixels)
-            or "constant" (zero). Stored images with a margin need none.
+            or "constant" (its darkest level). Stored images with a margin hardly need any.
 
     Raises:
         UserError: If a value is out of its range.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.augment import (
     AugmentConfig,
@@ -91,7 +92,10 @@ def standardise(images: tf.Tensor) -> tf.Tensor:
 def warp(
     images: tf.Tensor, transforms: tf.Tensor, input_shape: tuple[int, int], fill_mode: str
 ) -> tf.Tensor:
-    """Samples (b, height, width, 1) float32 images bilinearly; see `affine_transforms`."""
+    """Samples (b, height, width, 1) float32 images bilinearly; see `affine_transforms`.
+
+    The fill mode "constant" puts 0 outside the image.
+    """
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,
@@ -108,15 +112,18 @@ def _load(plan: "_Plan", targets: np.ndarray, epoch, number):
     def read(epoch, number):
         positions, transforms, factors = plan.batch(epoch, number)
         labels = targets[plan.example_of(positions)][:, None]
-        return plan.read(positions), transforms, factors, labels
+        images = plan.read(positions)
+        return images, plan.levels_outside(images), transforms, factors, labels
 
     # `stateful=False`: with deterministic ops tf.data would run a stateful map without overlap.
-    types = (tf.as_dtype(plan.arrays[0].dtype), tf.float32, tf.float32, tf.float32)
-    images, transforms, factors, labels = tf.numpy_function(
+    types = (tf.as_dtype(plan.arrays[0].dtype), *[tf.float32] * 4)
+    images, outside, transforms, factors, labels = tf.numpy_function(
         read, [epoch, number], types, stateful=False
     )
     images = tf.cast(tf.ensure_shape(images, (None, *plan.window, 1)), tf.float32)
     if plan.augment.moves_pixels:
+        # `warp` fills with 0: each image is moved so that 0 is its own dark. Its mean goes anyway.
+        images = images - tf.reshape(outside, (-1, 1, 1, 1))
         images = warp(images, transforms, plan.input_shape, plan.augment.fill_mode)
     images = standardise(images)
     if plan.augment.changes_intensity:
@@ -200,6 +207,12 @@ class _Plan:
             image = self.arrays[source][example]
             batch[row, :, :, 0] = image[top : top + height, left : left + width]
         return batch
+
+    def levels_outside(self, images: np.ndarray) -> np.ndarray:
+        """Returns (b,) float32: what stands where a moved image ends, if that is a constant."""
+        if not self.augment.moves_pixels or self.augment.fill_mode != "constant":
+            return np.zeros(len(images), np.float32)
+        return np.array([darkest_level(image) for image in images], np.float32)
 
 
 def _check(arrays, indices, labels, input_shape, batch_size, seed, augment) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.errors import UserError
 
 VIEWS = ("CC", "MLO")
@@ -126,8 +127,10 @@ def mirror(image: np.ndarray) -> np.ndarray:
     return image[:, ::-1]
 
 
-def fit_and_pad(image: np.ndarray, shape: tuple[int, int], resize=resize) -> np.ndarray:
-    """Scales an image into `shape`, keeping its aspect, and fills the rest with 0.
+def fit_and_pad(
+    image: np.ndarray, shape: tuple[int, int], resize=resize, outside: int | None = None
+) -> np.ndarray:
+    """Scales an image into `shape`, keeping its aspect, and fills the rest.
 
     The scaled image touches the top left corner, where the chest wall is after `mirror`. How the
     paper brought detectors of different sizes to one input is not stated there.
@@ -136,14 +139,19 @@ def fit_and_pad(image: np.ndarray, shape: tuple[int, int], resize=resize) -> np.
         image: (height, width) uint8 or uint16.
         shape: (height, width) wanted.
         resize: How to scale; `resize_nearest` for masks.
+        outside: The grey level of the rest; None for `level_outside`.
 
     Returns:
         An array of `shape` and the image's dtype.
     """
     _check_image(image)
     height, width = fitted_shape(image.shape, shape)
-    padded = np.zeros(shape, image.dtype)
-    padded[:height, :width] = resize(image, height, width)
+    scaled = resize(image, height, width)
+    if (height, width) == tuple(shape):
+        return scaled.copy()
+    level = level_outside(scaled, resize) if outside is None else outside
+    padded = np.full(shape, level, image.dtype)
+    padded[:height, :width] = scaled
     return padded
 
 
@@ -157,22 +165,42 @@ def fitted_shape(shape: tuple[int, int], box: tuple[int, int]) -> tuple[int, int
     return height, width
 
 
-def extract_patch(image: np.ndarray, row: int, column: int, size: int) -> np.ndarray:
-    """Cuts a square whose middle is a given pixel; what lies outside the image is 0.
+def level_outside(image: np.ndarray, resize=resize) -> int:
+    """Returns what stands where an image ends: as dark as its own air.
+
+    A machine's air need not be 0, and an edge that is not in the image would decide its mean and
+    standard deviation.
 
     Args:
-        image: (height, width), any dtype.
+        image: (height, width) uint8 or uint16, or a mask.
+        resize: How it is scaled; `resize_nearest` tells a mask.
+
+    Returns:
+        `mammo_tf.breast.darkest_level`; 0 for masks, bool ones too.
+    """
+    is_mask = resize is resize_nearest or image.dtype == bool
+    return 0 if is_mask else darkest_level(image)
+
+
+def extract_patch(image: np.ndarray, row: int, column: int, size: int, resize=resize) -> np.ndarray:
+    """Cuts a square whose middle is a given pixel; outside the image stands `level_outside`.
+
+    Args:
+        image: (height, width) uint8 or uint16, or a mask.
         row: Row of the middle; the square begins `size // 2` rows above it.
         column: Column of the middle, likewise. Neither need lie inside the image.
         size: Side of the square in pixels.
+        resize: How it will be scaled; `resize_nearest` tells a mask.
 
     Returns:
         (size, size), a new array.
     """
-    patch = np.zeros((size, size), image.dtype)
     top, left = row - size // 2, column - size // 2
     rows = slice(max(0, top), min(image.shape[0], top + size))
     columns = slice(max(0, left), min(image.shape[1], left + size))
+    if (rows.stop - rows.start, columns.stop - columns.start) == (size, size):
+        return image[rows, columns].copy()
+    patch = np.full((size, size), level_outside(image, resize), image.dtype)
     if rows.start < rows.stop and columns.start < columns.stop:
         patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = (
             image[rows, columns]
@@ -205,6 +233,9 @@ def to_full_range(image: np.ndarray, bits_stored: int) -> np.ndarray:
 def spread_to_8_bits(image: np.ndarray) -> np.ndarray:
     """Spreads an image's own range over 0 to 255, as digitised films have it.
 
+    The range of a uint16 image begins at its darkest level (`mammo_tf.breast.darkest_level`), so
+    that a dead pixel does not leave a few levels to the tissue.
+
     Args:
         image: (height, width) uint8, which is returned as it is, or uint16 or float.
 
@@ -214,8 +245,9 @@ def spread_to_8_bits(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     values = np.asarray(image, np.float32)
-    low, high = float(values.min()), float(values.max())
-    return np.rint((values - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+    low = float(darkest_level(image) if image.dtype == np.uint16 else values.min())
+    spread = np.maximum(values - low, 0) * (255 / max(float(values.max()) - low, 1e-6))
+    return np.rint(spread).astype(np.uint8)
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -43,13 +43,13 @@ def stored_size(input_size: int) -> int:
 def make_cut(input_size: int) -> Callable:
     """Returns `Plan.cut` for places (row, column, side in pixels); right breasts are mirrored.
 
-    What lies outside the image is 0, as the films' own background is.
+    What lies outside the image is as dark as its own air, 0 in films.
     """
     stored = stored_size(input_size)
 
     def cut(image: np.ndarray, info: ImageInfo, place, resize) -> np.ndarray:
         row, column, side = place
-        wide = geometry.extract_patch(image, row, column, math.floor(side * MARGIN))
+        wide = geometry.extract_patch(image, row, column, math.floor(side * MARGIN), resize)
         return grey.faces_left(info, resize(wide, stored, stored))
 
     return cut
