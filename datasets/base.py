@@ -95,7 +95,9 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
     VERSION = tfds.core.Version("2.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"2.0.0": "One record is one image."}
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "2.0.0": "One record is one image; padding has the darkest level of the image, not 0."
+    }
     CONFIG_CLASS: ClassVar[type[LadderConfig]] = LadderConfig
     UNIT: ClassVar[tuple[str, str]] = ("image", "images")  # what an item is
     TABLE: ClassVar[str]  # the file that rows are counted in
