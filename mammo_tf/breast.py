@@ -63,8 +63,7 @@ def breast_mask(image: np.ndarray, padding: np.ndarray | None = None) -> np.ndar
     Returns:
         The mask; all False where the image is flat.
     """
-    step = max(1, -(-max(image.shape) // _SAMPLES))
-    sampled = np.s_[step // 2 :: step, step // 2 :: step]
+    step, sampled = sample_evenly(image.shape, _SAMPLES)
     small_padding = None if padding is None else padding[sampled]
     limit = _air_limit(image[sampled].astype(np.float32), small_padding)
     if limit is None:
@@ -77,6 +76,16 @@ def breast_mask(image: np.ndarray, padding: np.ndarray | None = None) -> np.ndar
     core = ndimage.binary_erosion(solid, iterations=2, border_value=1)
     mask = bright & _enlarged(reach, step, image.shape) | _enlarged(core, step, image.shape)
     return mask if padding is None else mask & ~padding
+
+
+def sample_evenly(shape: tuple[int, int], most: int) -> tuple[int, tuple[slice, slice]]:
+    """Returns a step and the (rows, columns) that take at most `most` pixels along each side.
+
+    A side shorter than half a step still gives its middle.
+    """
+    step = max(1, -(-max(shape) // most))
+    rows, columns = (slice(min(step // 2, (side - 1) // 2), None, step) for side in shape)
+    return step, (rows, columns)
 
 
 def largest_region(bright: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_padding_is_no_breast_wherever_it_lies():
     assert not breast_mask(image, np.ones(image.shape, bool)).any()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (40, 30)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (40, 30), (1, 5000), (3000, 2)])
 def test_a_flat_image_shows_no_breast(shape):
     found = breast_mask(np.full(shape, 7, np.uint16))
     assert found.shape == shape

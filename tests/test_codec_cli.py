@@ -54,8 +54,8 @@ def test_the_table(png, pixels):
     assert lines[0].startswith("120×80 uint16, 19,200 bytes; PSNR against 65535; layered")
     share = breast_mask(pixels).mean()
     assert lines[1].endswith(f"neither air nor padding, is {100 * share:.1f} % of the image.")
-    assert [line.split()[0] for line in lines[4:7]] == ["20", "1", "5000"]
-    assert lines[5].split()[3:] == ["100.00", "0.00", "100.00", "0.00", "layer"]
+    assert [line.split()[0] for line in lines[4:7]] == ["1", "20", "5000"]
+    assert lines[4].split()[3:] == ["100.00", "0.00", "100.00", "0.00", "layer"]
     assert "*" in lines[6] and lines[7].startswith("* more than 5 % off")
 
 

@@ -283,11 +283,11 @@ class TestRebuild:
 
     def test_leftovers_of_a_killed_build_are_removed(self, phantom, tmp_path):
         folder = tmp_path / "ncc" / "ladder_1_20"
-        (folder / "incomplete.A1B2C3_2.0.0").mkdir(parents=True)
-        (folder / "incomplete.A1B2C3_2.0.0" / "bucket.tmp").write_text("x")
+        (folder / "incomplete.A1B2C3_1.0.0").mkdir(parents=True)
+        (folder / "incomplete.A1B2C3_1.0.0" / "bucket.tmp").write_text("x")
         (folder / "notes").mkdir()
         build(phantom, tmp_path)
-        assert sorted(p.name for p in folder.iterdir()) == [".build.lock", "2.0.0", "notes"]
+        assert sorted(p.name for p in folder.iterdir()) == [".build.lock", "1.0.0", "notes"]
 
     def test_one_build_at_a_time(self, phantom, tmp_path):
         folder = tmp_path / "ncc" / "ladder_1_20"
@@ -350,7 +350,7 @@ class TestCommandLine:
         arguments = ["build", "ncc", "--manual-dir", phantom, "--data-dir", tmp_path]
         arguments += ["--cratios", "20,1", "--workers", 1, "--json"]
         built = json.loads(self.run(*arguments).stdout)
-        assert built["name"] == "ncc/ladder_1_20/2.0.0"
+        assert built["name"] == "ncc/ladder_1_20/1.0.0"
         assert built["splits"] == {"train": 4, "validation": 1, "test": 1}
         assert (built["is_phantom"], built["was_there"]) == (True, False)
         assert json.loads(self.run(*arguments).stdout)["was_there"] is True
@@ -358,7 +358,7 @@ class TestCommandLine:
         assert "was there already; nothing was changed" in text
         listed = json.loads(self.run("list", "--data-dir", tmp_path, "--json").stdout)
         assert [entry["folder"] for entry in listed] == [built["folder"]]
-        assert "ncc/ladder_1_20/2.0.0 (phantom)" in self.run("list", "--data-dir", tmp_path).stdout
+        assert "ncc/ladder_1_20/1.0.0 (phantom)" in self.run("list", "--data-dir", tmp_path).stdout
         assert "none" in self.run("list", "--data-dir", tmp_path / "empty").stdout
 
     @pytest.mark.parametrize(

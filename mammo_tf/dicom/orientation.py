@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from mammo_tf.breast import darkest_level, largest_region, otsu_level
+from mammo_tf.breast import darkest_level, largest_region, otsu_level, sample_evenly
 from mammo_tf.dicom.header import Header
 from mammo_tf.dicom.views import CRANIO_CAUDAL_VIEWS
 from mammo_tf.errors import DataError
@@ -112,12 +112,10 @@ def chest_wall_evidence(image: np.ndarray, padding: np.ndarray | None = None) ->
         −1 to 1: positive when the chest wall is at the left edge, negative when at the right, near
         0 when the pixels do not say.
     """
-    step = max(1, -(-max(image.shape) // _SAMPLES))
-    # A side shorter than half a step still gives its middle.
-    rows, columns = (slice(min(step // 2, (side - 1) // 2), None, step) for side in image.shape)
-    small = image[rows, columns]
+    _, sampled = sample_evenly(image.shape, _SAMPLES)
+    small = image[sampled]
     if padding is not None:
-        inside = ~padding[rows, columns]
+        inside = ~padding[sampled]
         if not inside.any():
             return 0.0
         # Padding round the image would hide its true edges.

@@ -16,9 +16,10 @@ def detection(catalog: Catalog, *, size: int = 600) -> Plan:
     """Plans images with boxes round their benign and malignant findings.
 
     An image is fitted into a square, its top left corner in the square's, with black beside it, as
-    a detector sees a new image; more than 8 bits are spread over 0 to 255 by the image's own range. An image with a
-    finding whose place or label is not known is left out, since it is neither an example of a
-    lesion's place nor of an image without one, and so is one of unknown label without findings.
+    a detector sees a new image; more than 8 bits are spread over 0 to 255 by the image's own
+    range. An image with a finding whose place or label is not known is left out, since it is
+    neither an example of a lesion's place nor of an image without one, and so is one of unknown
+    label without findings.
 
     Args:
         catalog: Any data set's.
