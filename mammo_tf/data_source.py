@@ -8,6 +8,9 @@ from typing import Any
 from mammo_tf.errors import UserError
 from mammo_tf.phantom.config import PhantomConfig, write_phantom
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
+from mammo_tf.pipelines.plan import make_task
+from mammo_tf.pipelines.task import Task
+from mammo_tf.pipelines.tasks import plan_binary_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,32 @@ class OpenData:
             "examples": {name: split.num_examples for name, split in splits.items()},
             "source_fingerprint": metadata.get("source_fingerprint"),
         }
+
+    def binary_task(
+        self, name: str, *, cratios: Sequence[float] = (1,), fraction: float = 0.3, seed: int = 0
+    ) -> Task:
+        """Makes a task of two classes, decoding what is not in the cache yet.
+
+        Args:
+            name: See `plan_binary_task`.
+            cratios: Compression ratios that the task's images will be asked for.
+            fraction: Size of whole images after resizing.
+            seed: Seed of what is drawn for the task.
+
+        Raises:
+            UserError: If the data set lacks what the task needs; the message says what.
+        """
+        plan = plan_binary_task(
+            name,
+            self.catalog,
+            self.builder,
+            cache_dir=self.cache_dir,
+            fraction=fraction,
+            seed=seed,
+        )
+        return make_task(
+            plan, self.catalog, self.builder, cratios=cratios, cache_dir=self.cache_dir
+        )
 
 
 def open_data(

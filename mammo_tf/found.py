@@ -35,15 +35,21 @@ def recipes() -> dict[str, str]:
     }
 
 
-def models() -> tuple[str, ...]:
-    """Returns the names of the model files, sorted; a family in a folder is built by its recipe."""
-    return tuple(
-        sorted(
-            path.stem
-            for path in _package_folder("mammo_tf.models").glob("*.py")
-            if not path.stem.startswith("_") and path.stem != "registry"
-        )
-    )
+def models() -> dict[str, str]:
+    """Returns the name of each model's file and that of its class; without a family's folder.
+
+    A file is a model's when a class in it is registered with Keras.
+    """
+    found = {}
+    for path in sorted(_package_folder("mammo_tf.models").glob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and any(map(_registers, node.decorator_list)):
+                found[path.stem] = node.name
+    return found
+
+
+def _registers(decorator: ast.expr) -> bool:
+    return "register_keras_serializable" in ast.unparse(decorator)
 
 
 def _folders(package: str) -> list[Path]:

@@ -31,6 +31,9 @@ class Finding:
         box_yxyx_px: (top, left, bottom, right) in pixels of the image, the ends exclusive, not
             clipped to the image; all -1 where `mark` is "none".
         extra: What only this data set knows of it; empty in a catalog.
+
+    Raises:
+        DataError: If a word is none of these.
     """
 
     label: str = "unknown"
@@ -38,6 +41,9 @@ class Finding:
     mark: str = "none"
     box_yxyx_px: tuple[float, float, float, float] = NO_BOX
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self):
+        _check_words(self, {"label": LABELS, "kind": KINDS, "mark": MARKS})
 
     @property
     def has_place(self) -> bool:
@@ -59,7 +65,7 @@ class ImageInfo:
         image_id: Unique, without patient identity; e.g. "mdb001" or "8c1f…-right_mlo".
         patient_id: Splits and folds never divide a patient.
         exam_id: Images of one visit; pairs of views are looked for within it.
-        shape: (height, width) of the image in pixels.
+        shape: (height, width) of the image in pixels; (0, 0) until its file is read.
         laterality: One of `LATERALITIES`.
         view: One of `VIEWS`.
         label: What is known of this image, one of `LABELS`.
@@ -74,13 +80,16 @@ class ImageInfo:
         is_canonical: Whether the chest wall of a left breast is at the left edge and that of a
             right one at the right.
         findings: At most `MAX_FINDINGS`; the worst need not come first.
-        split: The split that holds it, in a catalog; builders leave it empty.
+        split: The split that holds it; "" where the builder leaves the division to us.
+
+    Raises:
+        DataError: If a word is none of these, or there are too many findings.
     """
 
     image_id: str
     patient_id: str
     exam_id: str
-    shape: tuple[int, int]
+    shape: tuple[int, int] = (0, 0)
     laterality: str = "unknown"
     view: str = "unknown"
     label: str = "unknown"
@@ -95,6 +104,15 @@ class ImageInfo:
     is_canonical: bool = True
     findings: tuple[Finding, ...] = ()
     split: str = ""
+
+    def __post_init__(self):
+        words = dict.fromkeys(("label", "breast_label", "exam_label"), LABELS)
+        _check_words(self, words | {"laterality": LATERALITIES, "view": VIEWS})
+        if len(self.findings) > MAX_FINDINGS:
+            raise DataError(
+                f"image {self.image_id} has {len(self.findings)} findings, and a record holds at "
+                f"most {MAX_FINDINGS}"
+            )
 
     @property
     def placed_findings(self) -> tuple[Finding, ...]:
@@ -118,16 +136,19 @@ class MammogramRecord(ImageInfo):
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        if len(self.findings) > MAX_FINDINGS:
-            raise DataError(
-                f"image {self.image_id} has {len(self.findings)} findings, and a record holds at "
-                f"most {MAX_FINDINGS}"
-            )
+        super().__post_init__()
         if isinstance(self.masks, np.ndarray) and self.masks.shape != tuple(self.shape):
             raise DataError(
                 f"the masks of image {self.image_id} have {self.masks.shape} pixels, the image "
                 f"{tuple(self.shape)}"
             )
+
+
+def _check_words(value, choices: dict[str, tuple[str, ...]]) -> None:
+    """Does not show what it received: in a table with columns mixed up it may be a name."""
+    for name, words in choices.items():
+        if getattr(value, name) not in words:
+            raise DataError(f"{name} must be one of {', '.join(words)}")
 
 
 def worst(labels) -> str:

@@ -4,10 +4,11 @@ import keras
 from keras import layers
 
 from mammo_tf.errors import UserError
+from mammo_tf.models.base import KeywordModel
 
 
 @keras.saving.register_keras_serializable(package="mammo_tf")
-class CNN3(keras.Model):
+class CNN3(KeywordModel):
     """Three 6×6 stride-2 convolutions, then three dense layers; one logit out.
 
     Each convolution (padding 2) and each hidden dense layer is followed by batch normalisation
@@ -76,21 +77,6 @@ class CNN3(keras.Model):
         self.dense_units = tuple(dense_units)
         self.head_pooling = head_pooling
         self.dropout = dropout
-
-    def get_config(self) -> dict:
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "image_shape": self.image_shape,
-            "stackwise_num_filters": self.stackwise_num_filters,
-            "dense_units": self.dense_units,
-            "head_pooling": self.head_pooling,
-            "dropout": self.dropout,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def _conv_block(features, filters: int, name: str):

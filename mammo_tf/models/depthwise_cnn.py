@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from mammo_tf.errors import UserError
+from mammo_tf.models.base import KeywordModel
 
 NUM_CONVOLUTIONS = 4
 STRIDES = (2, 2, 2, 1)
@@ -12,7 +13,7 @@ POOLINGS = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPoo
 
 
 @keras.saving.register_keras_serializable(package="mammo_tf")
-class DepthwiseCNN(keras.Model):
+class DepthwiseCNN(KeywordModel):
     """Four convolutions, two of them depthwise-separable; one pooling; one dense layer.
 
     The poster gives these four facts and that two usual convolutions were replaced by depthwise
@@ -96,23 +97,6 @@ class DepthwiseCNN(keras.Model):
         self.pooling = pooling
         self.dropout = dropout
         self.separable = separable
-
-    def get_config(self) -> dict:
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "image_shape": self.image_shape,
-            "num_classes": self.num_classes,
-            "stackwise_num_filters": self.stackwise_num_filters,
-            "kernel_size": self.kernel_size,
-            "pooling": self.pooling,
-            "dropout": self.dropout,
-            "separable": self.separable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def count_parameters(

@@ -1,4 +1,4 @@
-"""Classifiers by name: one file of this folder each, with one public class. No list to extend.
+"""Classifiers by name: one file of this folder each. No list to extend.
 
 What a model's options are is read from its source, so that settings can be checked and shown
 without importing a network.
@@ -121,14 +121,8 @@ def build_model(config: ModelConfig, *, image_shape: tuple[int, int, int], num_o
 def _public_class(name: str) -> ast.ClassDef:
     path = Path(importlib.util.find_spec("mammo_tf.models").origin).parent / f"{name}.py"
     tree = ast.parse(path.read_text("utf-8"))
-    found = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
-    ]
-    if len(found) != 1:
-        raise UserError(f"{path.name} must have one public class, the model. It has {len(found)}.")
-    return found[0]
+    wanted = models()[name]
+    return next(node for node in tree.body if getattr(node, "name", "") == wanted)
 
 
 def _takes(tree: ast.ClassDef, argument: str) -> bool:

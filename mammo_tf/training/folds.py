@@ -226,6 +226,19 @@ def divide(
     return make_folds(labels, groups, num_folds=config.num_folds, **options)
 
 
+def divide_task(task, config: SplitConfig, *, seed: int) -> tuple[Fold, ...]:
+    """Divides the examples of a `Task` of two classes; see `divide`."""
+    return divide(
+        task.labels,
+        task.groups,
+        task.split,
+        config,
+        has_official_splits=task.has_official_splits,
+        seed=seed,
+        evaluated=task.evaluated,
+    )
+
+
 def _split(labels, groups, candidates, num_parts: int, seed: int):
     """Yields (number, the other indices, this part's indices), all ascending."""
     from sklearn.model_selection import StratifiedGroupKFold

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from mammo_tf.codecs.cratios import normalize_cratios
 from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
-from mammo_tf.found import data_sets
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.pipelines.augment import AugmentConfig
+from mammo_tf.recipe_config import RecipeConfig
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig
 
@@ -27,21 +27,16 @@ EXPERIMENTS = ("single", "cross")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompressionConfig:
-    """Everything that decides the numbers of a run.
+class CompressionConfig(RecipeConfig):
+    """Everything that decides the numbers of a run; see also `RecipeConfig`.
 
     Attributes:
-        dataset: A data set's name, see `mammo-tf data list`.
-        variant: Which variant of the data set; None for its first.
-        phantom: The synthetic set to make first; None for real files.
         task: "pairs" (malignant breast, from CC and MLO, as in the paper), "whole" (malignant
             image), "lesion" (lesion patch against normal tissue at the same place), "patch"
             (malignant against benign finding), or "auto" for the first that the data set serves.
         cratios: Compression ratios, ascending; the first is the reference. The paper's are 1 to
             11,000 ("Compressed mammograms using different compression ratios").
         model: The network and its options.
-        split: How examples are divided; five folds in the paper.
-        seed: Seed of folds, weights, shuffling and bootstrap; not stated in the paper.
         resize_fraction: Size of the network's input against the image; 0.3 in the paper.
         num_resamples: Bootstrap resamples for the AUPRC's interval; not stated in the paper.
         training: How the network is trained.
@@ -51,25 +46,20 @@ class CompressionConfig:
     """
 
     dataset: str = "ncc"
-    variant: str | None = None
-    phantom: PhantomConfig | None = None
     task: str = "auto"
     cratios: tuple[float, ...] = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
     model: ModelConfig = field(default_factory=ModelConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
-    seed: int = 1
     resize_fraction: float = 0.3
     num_resamples: int = 2000
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
-        check_choice("dataset", self.dataset, tuple(data_sets()))
+        super().__post_init__()
         check_choice("task", self.task, TASKS)
         if self.cratios != normalize_cratios(self.cratios):
             raise UserError(f"`cratios` must be ascending. Received: {self.cratios}.")
         check_range("resize_fraction", self.resize_fraction, 0.01, 1)
         check_range("num_resamples", self.num_resamples, 100, 100_000)
-        check_range("seed", self.seed, 0, 2**31 - 1)
 
 
 PAPER = CompressionConfig(task="pairs")

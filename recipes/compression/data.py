@@ -1,4 +1,4 @@
-"""The recipe's task, and the images that its report measures and shows."""
+"""The images that the report measures and shows."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from mammo_tf.codecs.jpeg2000 import Ladder
 from mammo_tf.data_source import OpenData
 from mammo_tf.pipelines import records
-from mammo_tf.pipelines.plan import make_task
-from mammo_tf.pipelines.task import Task
-from mammo_tf.pipelines.tasks import plan_binary_task
-from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.record import ImageInfo
 
 NUM_QUALITY_IMAGES = 12
@@ -43,21 +39,6 @@ class ShownImage:
             top, left, bottom, right = finding.box_yxyx_px
             return *finding.centre_px, max(bottom - top, right - left) / 2
         return None
-
-
-def load_task(config: CompressionConfig, data: OpenData) -> Task:
-    """Makes the task that the configuration names, decoding what is not in the cache yet."""
-    plan = plan_binary_task(
-        config.task,
-        data.catalog,
-        data.builder,
-        cache_dir=data.cache_dir,
-        fraction=config.resize_fraction,
-        seed=config.seed,
-    )
-    return make_task(
-        plan, data.catalog, data.builder, cratios=config.cratios, cache_dir=data.cache_dir
-    )
 
 
 def quality_images(data: OpenData) -> Iterator[ShownImage]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression.config import CompressionConfig
-from mammo_tf.training.folds import divide
+from mammo_tf.training.folds import divide_task
 from mammo_tf.training.grid import GridCell, run_grid
 
 # {(train_crs, test_cr): the scored test cases of each fold}
@@ -26,15 +26,7 @@ def score(config: CompressionConfig, task: Task, experiment: str, run_dir: Path)
     Returns:
         The scored test folds for each (train_crs, test_cr), the reference first.
     """
-    folds = divide(
-        task.labels,
-        task.groups,
-        task.split,
-        config.split,
-        has_official_splits=task.has_official_splits,
-        seed=config.seed,
-        evaluated=task.evaluated,
-    )
+    folds = divide_task(task, config.split, seed=config.seed)
     cells = [
         GridCell((cratio,), fold.index, (cratio,) if experiment == "single" else config.cratios)
         for cratio in config.cratios

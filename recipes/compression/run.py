@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
 from mammo_tf.codecs.cratios import format_cratio
-from mammo_tf.config import to_plain
-from mammo_tf.data_source import DataPaths, OpenData, open_data
+from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.files import write_text
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
@@ -27,7 +27,7 @@ from mammo_tf.recipes.compression.summarise import (
     write_tables,
 )
 from mammo_tf.report.figures import cratio_name
-from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
+from mammo_tf.run_folder import read_config
 
 
 def run(
@@ -53,17 +53,13 @@ def run(
     Raises:
         UserError: If something the user gave cannot be used; nothing is lost.
     """
-    with open_run_folder(run_dir, recipe="compression", configuration=to_plain(config)) as folder:
-        opened = open_data(
-            config.dataset,
-            paths,
-            folder,
-            cratios=config.cratios,
-            variant=config.variant,
-            phantom=config.phantom,
+    with open_run("compression", config, run_dir, paths, cratios=config.cratios) as (
+        folder,
+        opened,
+    ):
+        task = opened.binary_task(
+            config.task, cratios=config.cratios, fraction=config.resize_fraction, seed=config.seed
         )
-        add_to_config(folder, dataset=opened.describe())
-        task = data.load_task(config, opened)
         rows = []
         for experiment in experiments:
             scored = score(config, task, experiment, folder)
@@ -172,7 +168,7 @@ def _print(
         click.echo(json.dumps(printed))
         return
     if task.is_phantom:
-        click.echo("PHANTOM: synthetic images; these numbers say nothing about patients.")
+        click.echo(PHANTOM_NOTE)
     click.echo(f"{'trained on':<12}{'tested on':<11}{'AUROC (95 % CI)':<22}AUPRC (95 % CI)")
     for row in rows:
         trained = "+".join(cratio_name(cratio) for cratio in row.train_crs)

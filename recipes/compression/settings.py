@@ -1,12 +1,8 @@
 """Which configuration the command line asks for."""
 
-import dataclasses
-
-from mammo_tf.config import apply_overrides
 from mammo_tf.errors import UserError
 from mammo_tf.found import default_task
 from mammo_tf.models.registry import ModelConfig
-from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
 
 PATCH_TASKS = ("lesion", "patch")
@@ -47,7 +43,7 @@ def choose_config(
         UserError: For a combination that makes no sense or a value out of range.
     """
     is_demo = dataset is None and not phantom and task is None
-    task = task or default_task(dataset or "ncc")
+    task = task or default_task(dataset or CompressionConfig().dataset)
     preset = preset or ("demo" if is_demo else "paper" if task not in PATCH_TASKS else "patches")
     base = PRESETS[preset]
     if base.phantom and dataset not in (None, base.dataset):
@@ -55,15 +51,16 @@ def choose_config(
             f"--preset {preset} runs on a phantom of {base.dataset}. For {dataset} leave --preset "
             "away or give another."
         )
-    changes = {
-        "dataset": dataset,
-        "variant": variant,
-        "task": task,
-        "cratios": cratios,
-        "model": None if model in (None, base.model.name) else ModelConfig(name=model),
-        "phantom": PhantomConfig() if phantom and base.phantom is None else None,
-        "split": base.split.with_folds(folds),
-        "seed": seed,
-    }
-    changes = {name: value for name, value in changes.items() if value is not None}
-    return apply_overrides(dataclasses.replace(base, **changes), overrides)
+    return base.with_options(
+        dataset=dataset,
+        variant=variant,
+        phantom=phantom,
+        folds=folds,
+        seed=seed,
+        overrides=overrides,
+        changes={
+            "task": task,
+            "cratios": cratios,
+            "model": None if model in (None, base.model.name) else ModelConfig(name=model),
+        },
+    )

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from mammo_tf.errors import UserError
+from mammo_tf.models.base import KeywordModel
 from mammo_tf.models.ssd.boxes import (
     SSD300_RATIOS,
     SSD300_SCALES,
@@ -26,7 +27,7 @@ _LIGHT_EXTRAS = ((64, 128), (64, 128), (64, 128), (64, 128), (64, 128))
 
 
 @keras.saving.register_keras_serializable(package="mammo_tf")
-class SSD(keras.Model):
+class SSD(KeywordModel):
     """SSD300 or SSD512: feature maps of falling resolution, each with its default boxes.
 
     With `backbone="vgg16"` it is the paper's network: conv4_3 with L2 normalisation, dilated fc6,
@@ -105,21 +106,6 @@ class SSD(keras.Model):
         self.dropout = dropout
         self.layout = layout
         self.default_boxes = default_boxes(layout)
-
-    def get_config(self) -> dict:
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "num_classes": self.num_classes,
-            "variant": self.variant,
-            "backbone": self.backbone,
-            "image_shape": self.image_shape,
-            "dropout": self.dropout,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def _feature_maps(images, backbone: str, num_maps: int, dropout: float) -> list:
