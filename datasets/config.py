@@ -34,7 +34,7 @@ class LadderConfig(tfds.core.BuilderConfig):
         UserError: If a ratio is not a finite number of at least 1, is there twice, or is given
             together with `plain`, or if there is no such variant.
 
-    Example:
+    Examples:
         >>> LadderConfig(cratios=(1, 100)).name
         'ladder_1_100'
     """

@@ -182,7 +182,7 @@ class JPEG2000Decoder(tfds.decode.Decoder):
     Raises:
         UserError: When the data set is opened, if it does not hold `cratio`.
 
-    Example:
+    Examples:
         >>> dataset = builder.as_dataset(  # doctest: +SKIP
         ...     split="train", decoders={"image": JPEG2000Decoder(cratio=100)}
         ... )

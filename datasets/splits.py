@@ -28,7 +28,7 @@ def assign_splits(strata: Mapping[str, int]) -> dict[str, str]:
     Reference:
         Jo et al. 2021, Methods, for the shares.
 
-    Example:
+    Examples:
         >>> sorted(set(assign_splits({"a": 0, "b": 0, "c": 1}).values()))
         ['test', 'train', 'validation']
     """

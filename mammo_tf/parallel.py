@@ -56,7 +56,7 @@ def imap_bounded(
         UserError: If `window` is below 1.
         WorkerDiedError: If a worker process ends before its time.
 
-    Example:
+    Examples:
         >>> list(imap_bounded(abs, [-1, 2, -3], workers=1))
         [1, 2, 3]
     """

@@ -154,7 +154,7 @@ def _check_words(value, choices: dict[str, tuple[str, ...]]) -> None:
 def worst(labels) -> str:
     """Returns the worst of some labels; "unknown" where there is none.
 
-    Example:
+    Examples:
         >>> worst(["benign", "malignant", "unknown"])
         'malignant'
     """

@@ -15,7 +15,7 @@ def parse_cratios(text: str) -> tuple[float, ...]:
     Raises:
         UserError: If it is no such list, or a ratio is out of range or there twice.
 
-    Example:
+    Examples:
         >>> parse_cratios("100, 1, 2.5")
         (1, 2.5, 100)
     """

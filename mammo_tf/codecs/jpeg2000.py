@@ -56,7 +56,7 @@ class Ladder:
         streams: The codestreams: the shared, layered one first, then those encoded alone.
         steps: Where each compression ratio is, in the order asked for.
 
-    Example:
+    Examples:
         >>> ladder = encode_ladder(np.zeros((64, 48), np.uint16), (1, 20))
         >>> ladder.decode(20).shape, ladder.decode(1, reduce=1).shape
         ((64, 48), (32, 24))

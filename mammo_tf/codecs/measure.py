@@ -163,7 +163,8 @@ def measure(
     Raises:
         UserError: If the image is not the ladder's in shape or dtype.
 
-    Example:
+    Examples:
+        >>> from mammo_tf.codecs.jpeg2000 import encode_ladder
         >>> image = np.zeros((64, 48), np.uint16)
         >>> [row.psnr_db for row in measure(image, encode_ladder(image, (1,)))]
         [100.0]

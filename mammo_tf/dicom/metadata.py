@@ -86,7 +86,7 @@ def patient_key(patient_id: str, salt: str | bytes) -> str:
     Raises:
         UserError: If the salt is empty.
 
-    Example:
+    Examples:
         >>> patient_key("12345", "secret")
         'f88c7ebe4740db59'
     """

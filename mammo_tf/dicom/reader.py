@@ -89,7 +89,7 @@ def read_mammogram(
             itself or the table. One line that names the file.
         CodecError: If the plug-in for its transfer syntax is not installed.
 
-    Example:
+    Examples:
         >>> from mammo_tf.testing import write_mammogram
         >>> mammogram = read_mammogram(write_mammogram("/tmp/left_mlo.dcm"), salt="secret")
         >>> mammogram.pixels.shape, mammogram.metadata.view, mammogram.metadata.laterality

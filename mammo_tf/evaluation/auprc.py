@@ -53,7 +53,7 @@ def mean_auprc(
 def auprc(labels, scores, groups=None, **options) -> Estimate:
     """Computes the AUPRC of one test set; see `mean_auprc` for arguments and method.
 
-    Example:
+    Examples:
         >>> round(auprc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value, 4)
         0.8333
     """

@@ -63,7 +63,7 @@ def auroc(labels, scores, groups=None, *, confidence: float = 0.95) -> Estimate:
     Raises:
         UserError: If a class is missing, a score is not finite or the lengths differ.
 
-    Example:
+    Examples:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value
         0.75
 

@@ -26,7 +26,7 @@ class ScoredImage:
         UserError: If a shape does not fit, a number is not finite, a score is outside 0..1, a label
             is not a whole number from 0 up, or a box ends before it begins. The image is named.
 
-    Example:
+    Examples:
         >>> ScoredImage(image_id="mdb001", group="1", truth_boxes_px=[[10, 20, 30, 60]],
         ...             truth_labels=[0], boxes_px=[], labels=[], scores=[]).boxes_px.shape
         (0, 4)
@@ -86,7 +86,7 @@ class ScoredImage:
 def class_agnostic(images: Sequence[ScoredImage]) -> list[ScoredImage]:
     """Maps every label, true or detected, to 0; score the result with one class name.
 
-    Example:
+    Examples:
         `average_precision(class_agnostic(images), class_names=("lesion",))`
     """
     return [

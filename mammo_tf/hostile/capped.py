@@ -68,7 +68,7 @@ class CappedWorker:
             that its result honestly needs.
         folders: Folders to import that module from.
 
-    Example:
+    Examples:
         >>> with CappedWorker("mammo_tf.hostile.targets:mammogram") as worker:
         ...     worker.run("/nowhere/a.dcm").kind
         'refused'

@@ -39,9 +39,9 @@ class CNN3(KeywordModel):
         UserError: If the image is too small for three convolutions with pooling, or if
             `head_pooling` is none of the three.
 
-    Example:
+    Examples:
         >>> model = CNN3(image_shape=(128, 96, 1))
-        >>> model(np.zeros((2, 128, 96, 1), "float32")).shape
+        >>> tuple(model(np.zeros((2, 128, 96, 1), "float32")).shape)
         (2, 1)
 
     Reference:

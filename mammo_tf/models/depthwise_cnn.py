@@ -46,9 +46,9 @@ class DepthwiseCNN(KeywordModel):
     Raises:
         UserError: If an argument is out of its range.
 
-    Example:
+    Examples:
         >>> model = DepthwiseCNN(image_shape=(64, 96, 1))
-        >>> model(np.zeros((2, 64, 96, 1), "float32")).shape
+        >>> tuple(model(np.zeros((2, 64, 96, 1), "float32")).shape)
         (2, 3)
 
     Reference:
@@ -122,7 +122,7 @@ def count_parameters(
     Returns:
         The number that `count_params` of the model gives.
 
-    Example:
+    Examples:
         >>> count_parameters(), count_parameters(separable=False)
         (22643, 167699)
     """

@@ -34,7 +34,7 @@ class ModelConfig:
     Raises:
         UserError: For an unknown model or option, or a value of another type than the default's.
 
-    Example:
+    Examples:
         >>> ModelConfig(name="cnn3", options={"dropout": 0.3}).options["head_pooling"]
         'flatten'
     """

@@ -1,6 +1,6 @@
 """Synthetic mammograms, written in each data set's own raw layout.
 
-Example:
+Examples:
     >>> table = write_ncc("phantom", num_studies=4, seed=1, scale=0.25)  # doctest: +SKIP
 """
 

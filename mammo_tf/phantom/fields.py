@@ -34,7 +34,7 @@ def power_law_field(
     Raises:
         UserError: If `beta` is negative, or `pixel_mm` or `outer_scale_mm` is not positive.
 
-    Example:
+    Examples:
         >>> power_law_field((8, 6), beta=3, pixel_mm=1, rng=np.random.default_rng(0)).shape
         (8, 6)
 

@@ -49,7 +49,7 @@ class ImageCache:
         shape: (n, height, width).
         dtype: uint8 or uint16.
 
-    Example:
+    Examples:
         >>> cache = ImageCache(None, name="demo", key="0", shape=(1, 2, 2), dtype=np.uint8)
         >>> cache.fill([1], lambda missing: [7], lambda record, missing: [
         ...     (0, {cratio: np.full((2, 2), record, np.uint8) for cratio in missing})

@@ -57,7 +57,7 @@ def make_feed(
     Raises:
         UserError: If shapes, types or indices do not fit.
 
-    Example:
+    Examples:
         >>> images = np.random.default_rng(0).integers(0, 255, (10, 80, 72), "uint8")
         >>> feed = make_feed(
         ...     [images], range(10), [0, 1] * 5, input_shape=(64, 64), batch_size=4, seed=0

@@ -29,7 +29,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     Raises:
         UserError: If `image` is not a greyscale image of these types, or a size is below 1.
 
-    Example:
+    Examples:
         >>> resize(np.array([[1, 3], [5, 7]], np.uint8), 1, 1)
         array([[4]], dtype=uint8)
     """

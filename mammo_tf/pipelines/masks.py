@@ -25,7 +25,7 @@ def draw_masks(info: ImageInfo, masks: np.ndarray | None) -> np.ndarray:
 def ellipse(shape: tuple[int, int], box_yxyx_px) -> np.ndarray:
     """Returns (height, width) bool: the pixels whose middle lies in the ellipse that a box holds.
 
-    Example:
+    Examples:
         >>> ellipse((3, 6), (0, 0, 3, 5)).astype(int).tolist()
         [[0, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0], [0, 1, 1, 1, 0, 0]]
     """

@@ -20,7 +20,7 @@ def window_middles(shape: tuple[int, int], size: int, stride: int) -> np.ndarray
     Returns:
         (m, 2) int, (row, column); a window begins `size // 2` pixels above and left of it.
 
-    Example:
+    Examples:
         >>> window_middles((4, 7), 4, 2).tolist()
         [[2, 2], [2, 4], [2, 5]]
     """

@@ -126,7 +126,7 @@ class _Lazy:
 class Rows(_Lazy):
     """Some images of an array, in an order of their own; the array stays on disk.
 
-    Example:
+    Examples:
         >>> Rows(np.arange(12).reshape(3, 2, 2), np.array([2, 0]))[0].tolist()
         [[8, 9], [10, 11]]
     """
@@ -151,7 +151,7 @@ class SideBySide(_Lazy):
         array: (n · width, height, side), the parts of an example one after the other.
         width: Parts of an example.
 
-    Example:
+    Examples:
         >>> SideBySide(np.arange(4).reshape(2, 1, 2), 2)[0].tolist()
         [[0, 1, 2, 3]]
     """

@@ -27,7 +27,7 @@ def map_threaded(
     Returns:
         An iterator over the results.
 
-    Example:
+    Examples:
         >>> list(map_threaded(abs, [-1, 2, -3], workers=2))
         [1, 2, 3]
     """

@@ -50,7 +50,7 @@ def draw_detections(
     Raises:
         UserError: If the arguments do not fit together.
 
-    Example:
+    Examples:
         >>> drawn = draw_detections(np.zeros((60, 40), np.uint8), boxes_px=[(10, 5, 30, 25)])
         >>> drawn.shape
         (60, 40, 3)

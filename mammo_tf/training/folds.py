@@ -55,7 +55,7 @@ def make_folds(
     Raises:
         UserError: If a value is out of range, or if some part would lack a class.
 
-    Example:
+    Examples:
         >>> folds = make_folds([0, 1] * 20, np.repeat(np.arange(20), 2), num_folds=2)
         >>> [len(fold.test) for fold in folds]
         [20, 20]

@@ -22,7 +22,7 @@ def learning_rate_at(step: int, config: TrainingConfig, steps_per_epoch: int) ->
     Returns:
         The rate, above 0.
 
-    Example:
+    Examples:
         >>> learning_rate_at(0, TrainingConfig(learning_rate=0.1, warmup_epochs=1), 10)
         0.01
     """

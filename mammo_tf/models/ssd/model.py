@@ -60,7 +60,8 @@ class SSD(KeywordModel):
     Raises:
         UserError: If an argument is none of these.
 
-    Example:
+    Examples:
+        >>> from mammo_tf.models.ssd import MultiBoxLoss
         >>> model = SSD(num_classes=2, backbone="light")
         >>> model.compile(optimizer="adam", loss=MultiBoxLoss(model.layout))
         >>> model.output_shape

@@ -22,7 +22,7 @@ def size_px(info: ImageInfo, patch_size: int) -> int:
 
     An image without a pixel spacing counts as being as high as a film of mini-MIAS.
 
-    Example:
+    Examples:
         >>> info = ImageInfo(
         ...     image_id="a", patient_id="a", exam_id="a", shape=(4000, 3000),
         ...     pixel_spacing_mm=(0.05, 0.05),
