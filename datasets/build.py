@@ -38,9 +38,10 @@ def build_dataset(
         max_quarantine: The greatest share of records that may be unusable, 0 to 1.
         strict: Stop at the first unusable record.
         workers: Processes; None means one per available core.
-        follow_links: Follow symbolic links out of the raw folder (ncc).
-        join_ids: Take ids that differ in their spelling only for one patient (ncc).
-        allow_burned_in: Take images that say that text is burned into their pixels (ncc).
+        follow_links: Follow symbolic links out of the raw folder where the data set has that.
+        join_ids: Take ids that differ in their spelling only for one patient, likewise.
+        allow_burned_in: Take images that say that text is burned into their pixels,
+            likewise.
 
     Returns:
         The builder, built.

@@ -53,14 +53,19 @@ class OpenData:
         }
 
     def binary_task(
-        self, name: str, *, cratios: Sequence[float] = (1,), fraction: float = 0.3, seed: int = 0
+        self,
+        name: str,
+        *,
+        cratios: Sequence[float] = (1,),
+        fraction: float | None = None,
+        seed: int = 0,
     ) -> Task:
         """Makes a task of two classes, decoding what is not in the cache yet.
 
         Args:
             name: See `plan_binary_task`.
             cratios: Compression ratios that the task's images will be asked for.
-            fraction: Size of whole images after resizing.
+            fraction: Size of whole images after resizing; None means 0.3.
             seed: Seed of what is drawn for the task.
 
         Raises:

@@ -157,7 +157,7 @@ def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
         raise DataError(
             "the file says that text is burned into its pixels (BurnedInAnnotation YES), which may "
             "be a name; export it without, or look at it and allow such files: mammo-tf data build "
-            "ncc --allow-burned-in"
+            "NAME --allow-burned-in"
         )
     if job.cratios is None:
         pixels = pixels.astype(np.uint16)  # an 8-bit PNG read as 16 bits would be rescaled

@@ -45,17 +45,17 @@ def data():
 @click.option(
     "--follow-links",
     is_flag=True,
-    help="ncc: follow symbolic links out of --manual-dir, e.g. to a mounted archive.",
+    help="Follow symbolic links out of --manual-dir, e.g. to a mounted archive.",
 )
 @click.option(
     "--join-ids",
     is_flag=True,
-    help='ncc: patient ids that differ only in leading zeros, ".0" or case are one patient.',
+    help='Patient ids that differ only in leading zeros, ".0" or case are one patient.',
 )
 @click.option(
     "--allow-burned-in",
     is_flag=True,
-    help="ncc: take images that say that text is burned into their pixels, maybe a name.",
+    help="Take images that say that text is burned into their pixels, maybe a name.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def build(
@@ -73,7 +73,7 @@ def build(
     allow_burned_in,
     as_json,
 ):
-    """Build data set NAME from the raw files in --manual-dir.
+    """Build data set NAME, one of `mammo-tf data list`, from the raw files in --manual-dir.
 
     A data set that is there already is left as it is. What cannot be used is listed in
     quarantine.csv beside the data set, by its row in the table.

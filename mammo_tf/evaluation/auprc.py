@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mammo_tf.evaluation.auroc import Estimate, ScoredFold, check_scored
+from mammo_tf.evaluation.bootstrap import number_patients, percentile_estimate
 
 _CELLS_AT_ONCE = 4_000_000  # bounds the memory of one block of resamples to some 100 MB
 
@@ -24,7 +25,7 @@ def mean_auprc(
     Args:
         folds: The test cases of each fold.
         confidence: Coverage of the interval.
-        num_resamples: Number of bootstrap resamples.
+        num_resamples: Number of bootstrap resamples; 0 for no interval.
         seed: Seed of the resampling; the same seed gives the same interval.
 
     Returns:
@@ -44,10 +45,7 @@ def mean_auprc(
         values.append(_average_precision(labels, scores, np.ones((1, len(labels))))[0])
         rng = np.random.default_rng([seed, index])
         resamples.append(_resampled(labels, scores, fold.groups, num_resamples, rng))
-    means = np.mean(resamples, axis=0)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Estimate(float(np.mean(values)), float(low), float(high), float(means.std(ddof=1)))
+    return percentile_estimate(np.mean(values), np.mean(resamples, axis=0), confidence)
 
 
 def auprc(labels, scores, groups=None, **options) -> Estimate:
@@ -63,11 +61,10 @@ def auprc(labels, scores, groups=None, **options) -> Estimate:
 
 
 def _resampled(labels, scores, groups, num_resamples: int, rng) -> np.ndarray:
-    _, cluster = np.unique(np.asarray(groups), return_inverse=True)
-    num_clusters = cluster.max() + 1
+    cluster, num_clusters = number_patients(groups)
     has_positive = np.bincount(cluster, labels == 1, num_clusters) > 0
     block = max(1, _CELLS_AT_ONCE // len(labels))
-    values = []
+    values = [np.zeros(0)]
     for start in range(0, num_resamples, block):
         count = min(block, num_resamples - start)
         draws = np.stack([_draw_patients(has_positive, rng) for _ in range(count)])
@@ -76,7 +73,11 @@ def _resampled(labels, scores, groups, num_resamples: int, rng) -> np.ndarray:
 
 
 def _draw_patients(has_positive: np.ndarray, rng) -> np.ndarray:
-    """How often each patient is drawn; always at least one with a positive case."""
+    """How often each patient is drawn; always at least one with a positive case.
+
+    `bootstrap.draw_patients` draws the same distribution from other random numbers. This one stays,
+    so that a run computed again has the intervals that it was published with.
+    """
     count = len(has_positive)
     while True:
         drawn = rng.integers(count, size=count)

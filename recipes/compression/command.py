@@ -4,6 +4,7 @@ import click
 
 from mammo_tf.cli.options import Cratios, print_config, recipe_options
 from mammo_tf.found import models
+from mammo_tf.pipelines.task_names import BINARY_TASKS
 
 
 @click.command(context_settings={"show_default": True})
@@ -16,7 +17,7 @@ from mammo_tf.found import models
 )
 @click.option(
     "--task",
-    type=click.Choice(["auto", "pairs", "lesion", "patch", "whole"]),
+    type=click.Choice(["auto", *BINARY_TASKS]),
     help="pairs: malignant breast, from CC and MLO as in the paper. lesion: lesion patches against "
     "normal tissue at the same place. patch: malignant against benign findings. whole: malignant "
     "image. auto: the first that the data set has all for. [default: the data set's own]",

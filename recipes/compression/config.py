@@ -17,13 +17,10 @@ from mammo_tf.errors import UserError
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.pipelines.augment import AugmentConfig
+from mammo_tf.pipelines.task_names import BINARY_TASKS
 from mammo_tf.recipe_config import RecipeConfig
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig
-
-# As `mammo_tf.pipelines.tasks` has them, which would bring in the pixels' libraries.
-TASKS = ("auto", "pairs", "lesion", "patch", "whole")
-EXPERIMENTS = ("single", "cross")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +34,8 @@ class CompressionConfig(RecipeConfig):
         cratios: Compression ratios, ascending; the first is the reference. The paper's are 1 to
             11,000 ("Compressed mammograms using different compression ratios").
         model: The network and its options.
-        resize_fraction: Size of the network's input against the image; 0.3 in the paper.
+        resize_fraction: Size of the network's input against the image, for "pairs" and "whole";
+            None means the paper's 0.3.
         num_resamples: Bootstrap resamples for the AUPRC's interval; not stated in the paper.
         training: How the network is trained.
 
@@ -49,16 +47,17 @@ class CompressionConfig(RecipeConfig):
     task: str = "auto"
     cratios: tuple[float, ...] = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
     model: ModelConfig = field(default_factory=ModelConfig)
-    resize_fraction: float = 0.3
+    resize_fraction: float | None = None
     num_resamples: int = 2000
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("task", self.task, TASKS)
+        check_choice("task", self.task, ("auto", *BINARY_TASKS))
         if self.cratios != normalize_cratios(self.cratios):
             raise UserError(f"`cratios` must be ascending. Received: {self.cratios}.")
-        check_range("resize_fraction", self.resize_fraction, 0.01, 1)
+        if self.resize_fraction is not None:
+            check_range("resize_fraction", self.resize_fraction, 0.01, 1)
         check_range("num_resamples", self.num_resamples, 100, 100_000)
 
 

@@ -3,9 +3,8 @@
 from mammo_tf.errors import UserError
 from mammo_tf.found import default_task
 from mammo_tf.models.registry import ModelConfig
+from mammo_tf.pipelines.task_names import PATCH_TASKS
 from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
-
-PATCH_TASKS = ("lesion", "patch")
 
 
 def choose_config(
@@ -29,7 +28,7 @@ def choose_config(
         dataset: A data set's name, or None for the preset's.
         variant: One of its variants, or None for its first.
         phantom: True to make a synthetic set first.
-        task: One of `TASKS`; None means the one that the data set is made for.
+        task: One of `BINARY_TASKS`, or "auto"; None means the one that the data set is made for.
         cratios: Compression ratios, ascending, or None.
         model: A model's name, or None for the preset's, with its options.
         folds: Number of folds, "official", or None.

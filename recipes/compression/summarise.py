@@ -86,7 +86,7 @@ class Row:
     @property
     def fold_auprcs(self) -> np.ndarray:
         """(folds,) AUPRC of each fold."""
-        return np.array([auprc(f.labels, f.scores, num_resamples=2).value for f in self.folds])
+        return np.array([auprc(f.labels, f.scores, num_resamples=0).value for f in self.folds])
 
     @property
     def counts(self) -> tuple[int, int]:

@@ -1,11 +1,13 @@
 """The tasks: each a function from a catalog to a plan that says what is missing, if anything is."""
 
+import functools
 import os
 
 from mammo_tf.config import check_choice
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Plan
+from mammo_tf.pipelines.task_names import BINARY_TASKS, PATCH_TASKS
 from mammo_tf.pipelines.tasks.detection import detection
 from mammo_tf.pipelines.tasks.finding_patches import finding_patches
 from mammo_tf.pipelines.tasks.lesion_patches import lesion_patches
@@ -14,11 +16,7 @@ from mammo_tf.pipelines.tasks.sliding_patches import sliding_patches
 from mammo_tf.pipelines.tasks.view_pairs import view_pairs
 from mammo_tf.pipelines.tasks.whole_images import whole_images
 
-# Tasks of two classes, in the order in which "auto" tries them.
-BINARY_TASKS = ("pairs", "lesion", "patch", "whole")
-
 __all__ = [
-    "BINARY_TASKS",
     "detection",
     "finding_patches",
     "lesion_patches",
@@ -36,7 +34,7 @@ def plan_binary_task(
     builder,
     *,
     cache_dir: str | os.PathLike | None,
-    fraction: float = 0.3,
+    fraction: float | None = None,
     positive: str = "malignant",
     seed: int = 0,
 ) -> Plan:
@@ -48,22 +46,32 @@ def plan_binary_task(
         catalog: Any data set's.
         builder: The built data set that `catalog` was read from.
         cache_dir: Where what is measured for the plan is kept; None keeps it nowhere.
-        fraction: Size of "pairs" and "whole" after resizing.
+        fraction: Size of "pairs" and "whole" after resizing; None means 0.3.
         positive: The positive label of "pairs", "whole" and "patch".
         seed: Seed of the normal tissue of "lesion".
 
     Raises:
-        UserError: If the data set lacks what the task needs; the message says what.
+        UserError: If the data set lacks what the task needs, or the task has no use for `fraction`;
+            the message says so.
     """
     check_choice("task", name, ("auto", *BINARY_TASKS))
-    if name == "auto":
-        return _first_possible(
-            catalog, builder, cache_dir=cache_dir, fraction=fraction, positive=positive, seed=seed
+    options = {"cache_dir": cache_dir, "fraction": fraction, "positive": positive, "seed": seed}
+    make = _first_possible if name == "auto" else functools.partial(_plan, name)
+    plan = make(catalog, builder, **options)
+    if fraction is not None and plan.name in PATCH_TASKS:
+        raise UserError(
+            f"The task '{plan.name}' cuts patches and resizes no whole image, so it has no use for "
+            f"a size of {fraction}. Leave it out, or choose the task pairs or whole."
         )
+    return plan
+
+
+def _plan(name: str, catalog: Catalog, builder, *, cache_dir, fraction, positive, seed) -> Plan:
+    size = 0.3 if fraction is None else fraction
     if name == "pairs":
-        plan = view_pairs(catalog, fraction=fraction, positive=positive)
+        plan = view_pairs(catalog, fraction=size, positive=positive)
     elif name == "whole":
-        plan = whole_images(catalog, fraction=fraction, positive=positive)
+        plan = whole_images(catalog, fraction=size, positive=positive)
     elif name == "lesion":
         plan = lesion_patches(catalog, builder, cache_dir=cache_dir, seed=seed)
     else:
@@ -86,7 +94,7 @@ def _first_possible(catalog: Catalog, builder, **options) -> Plan:
     reasons = []
     for name in BINARY_TASKS:
         try:
-            return plan_binary_task(name, catalog, builder, **options)
+            return _plan(name, catalog, builder, **options)
         except UserError as error:
             reasons.append(str(error))
     raise UserError(f"{catalog.name} serves no task. {' '.join(reasons)}")
