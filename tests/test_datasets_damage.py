@@ -36,7 +36,7 @@ def open_again(root):
 def test_damaged_descriptions(copied, name, content):
     root, path = copied
     (path / name).write_bytes(content)
-    with pytest.raises(DataError, match="is damaged .* build it again"):
+    with pytest.raises(DataError, match=r"is damaged .* build it again"):
         open_again(root)
 
 
