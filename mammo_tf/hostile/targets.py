@@ -51,11 +51,12 @@ def grey_image(path: str) -> int:
 def display_image(path: str) -> int:
     """Reads and draws an image of any format as `predict` does."""
     from mammo_tf.images import read_display_image
-    from mammo_tf.pipelines.detection.detector import to_8_bit
     from mammo_tf.report.overlay import draw_detections, png_bytes
 
     found = read_display_image(path)
-    pixels = to_8_bit(found.pixels)
+    pixels = found.pixels
+    if pixels.itemsize > 1:
+        pixels = (pixels >> 8).astype(np.uint8)
     boxes = np.array([[0.25, 0.25, 0.75, 0.75]]) * np.tile(pixels.shape, 2)
     png_bytes(draw_detections(pixels, boxes_px=boxes, captions=["0.50"], max_side=1600))
     return found.pixels.nbytes + pixels.nbytes
@@ -74,34 +75,37 @@ def mask(path: str) -> int:
     return found.nbytes
 
 
-def mini_mias(path: str) -> int:
-    """Reads mini-MIAS from an archive, or Info.txt beside one film, as the builder does."""
+def tables(path: str) -> int:
+    """Reads studies.csv, Info.txt or an archive of mini-MIAS, whichever the name says."""
+    name = Path(path).name
+    if name == "studies.csv":
+        from mammo_tf.datasets.ncc.studies import read_studies
+
+        return 1000 * len(read_studies(Path(path).parent)[0])
+    if name == "Info.txt":
+        from mammo_tf.datasets.mini_mias.info_txt import parse_info
+
+        parse_info(Path(path).read_bytes().decode("latin-1"))
+        return 0
+    return _mini_mias(path)
+
+
+def _mini_mias(path: str) -> int:
     from mammo_tf.datasets.mini_mias import archive, info_txt
+    from mammo_tf.errors import DataError
     from mammo_tf.ingest import parse_pgm
 
     num_bytes = 0
     for name, content in archive.iterate_files(Path(path), (".pgm", "info.txt")):
+        num_bytes = max(num_bytes, len(content))
         if name.lower() == "info.txt":
             info_txt.parse_info(content.decode("latin-1"))
-        else:
-            num_bytes = max(num_bytes, parse_pgm(content, shape=(64, 64)).nbytes)
+            continue
+        try:
+            parse_pgm(content, shape=(64, 64))
+        except DataError:  # one film is quarantined, the others go on
+            continue
     return num_bytes
-
-
-def info_txt(path: str) -> int:
-    """Reads Info.txt of mini-MIAS."""
-    from mammo_tf.datasets.mini_mias.info_txt import parse_info
-
-    parse_info(Path(path).read_bytes().decode("latin-1"))
-    return 0
-
-
-def studies_csv(path: str) -> int:
-    """Reads a table of studies; the file must be called studies.csv."""
-    from mammo_tf.datasets.ncc.studies import read_studies
-
-    studies, _ = read_studies(Path(path).parent)
-    return 1000 * len(studies)
 
 
 def _check(is_right: bool, what: str) -> None:
