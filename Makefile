@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench fuzz clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml tools/constraints.txt
@@ -27,6 +27,10 @@ docs: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python tools/bench.py
+
+FUZZ ?= --minutes 0.5
+fuzz: $(VENV)/.installed
+	$(BIN)/python tools/fuzz.py $(FUZZ)
 
 clean:
 	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache

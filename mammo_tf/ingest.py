@@ -21,6 +21,7 @@ from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import resolve_inside
 from mammo_tf.limits import MAX_PIXELS
 from mammo_tf.record import Finding
+from mammo_tf.time_limit import time_limit
 
 MAX_REASON_CHARACTERS = 300
 
@@ -146,12 +147,13 @@ def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
     path = resolve_inside(job.folder, file.path, follow_links=job.follow_links)
     if file.sha256:
         _check_sha256(path, file.sha256)
-    mammogram = read_mammogram(
-        path,
-        view=file.view or None,
-        laterality=file.laterality or None,
-        max_pixels=MAX_PIXELS,
-    )
+    with time_limit():
+        mammogram = read_mammogram(
+            path,
+            view=file.view or None,
+            laterality=file.laterality or None,
+            max_pixels=MAX_PIXELS,
+        )
     metadata, pixels = mammogram.metadata, mammogram.pixels
     if metadata.burned_in_annotation and not job.allow_burned_in:
         raise DataError(
@@ -164,7 +166,8 @@ def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
     masks = None
     if file.mask:
         mask_path = resolve_inside(job.folder, file.mask, follow_links=job.follow_links)
-        masks = read_mask(mask_path, pixels.shape)
+        with time_limit():
+            masks = read_mask(mask_path, pixels.shape)
     return EncodedImage(
         image=encode_image(pixels, job.cratios),
         shape=pixels.shape,

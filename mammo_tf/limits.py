@@ -9,6 +9,10 @@ need. `tools/fuzz.py` measures that; docs/security.md explains it.
 # twice the largest known. JPEG decoders take 10 bytes a pixel, so a false claim costs 1 GB at most.
 MAX_PIXELS = 100_000_000
 
+# Reading one file, where a main thread does it: far above what the largest honest one takes on a
+# busy machine, since the caps below are what keeps hostile ones short.
+MAX_SECONDS = 120.0
+
 # Private elements, icons, overlays: everything in a DICOM file that is not pixels.
 HEADER_ALLOWANCE_BYTES = 64 * 1024 * 1024
 # Reads that parsing may take, two for most elements, those in sequences included. Mammograms have

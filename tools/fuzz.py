@@ -26,6 +26,7 @@ from mammo_tf.hostile.inputs import TARGETS
 COLUMNS = ("tried", ACCEPTED, REFUSED, ERROR, KILLED, "> 10 s", "> 1 GB", "bad")
 STATE = "state.json"
 SAVE_EVERY = 100
+LEAST_INPUTS = 22  # of each target in each run, some damaged files and a bomb
 
 
 class Workers:
@@ -67,11 +68,13 @@ class Fuzzer:
         self.state = load_state(folder / STATE, seed)
 
     def run(self, name: str, deadline: float, limit: int) -> None:
-        """Tries inputs of one target until the deadline, or until so many have been tried."""
+        """Tries inputs of one target until the deadline, but some, or until `limit` were tried."""
         progress = self.state["targets"][name]
+        least = progress["counts"]["tried"] + LEAST_INPUTS
         with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
             for kind, content in self._inputs(name, Path(scratch)):
-                if time.monotonic() >= deadline or progress["counts"]["tried"] >= limit:
+                tried = progress["counts"]["tried"]
+                if tried >= limit or (tried >= least and time.monotonic() >= deadline):
                     break
                 self._try(name, kind, content, Path(scratch))
                 progress["place"] += 1

@@ -57,13 +57,15 @@ def measure(image, cratios, method, max_value, tolerance, out, threads, as_json)
     from mammo_tf.codecs.images import read_grey_image
     from mammo_tf.codecs.jpeg2000 import PAPER_CRATIOS
     from mammo_tf.parallel import available_cpus
+    from mammo_tf.time_limit import time_limit
 
     cratios = PAPER_CRATIOS if cratios is None else cratios
     threads = available_cpus() if threads is None else threads
     if threads < 1:
         raise UserError(f"--threads must be at least 1. Received: {threads}.")
     library = openjpeg.configure()
-    grey = read_grey_image(image)
+    with time_limit():
+        grey = read_grey_image(image)
     peak = _peak(max_value, grey)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)

@@ -224,6 +224,7 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
     from mammo_tf.images import read_display_image
     from mammo_tf.progress import progress
     from mammo_tf.report.overlay import png_bytes
+    from mammo_tf.time_limit import time_limit
 
     if len(targets) >= _BAR_FROM:
         targets = progress(targets, description="Finding lesions", unit="image")
@@ -231,7 +232,8 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
     has_spread = False
     for path, json_path, png_path in targets:
         try:
-            image = read_display_image(path, allow_for_processing=settings.allow_for_processing)
+            with time_limit():
+                image = read_display_image(path, allow_for_processing=settings.allow_for_processing)
         except Exception as error:  # whatever is wrong with one image, the others are done
             failures.append(UserError(_reason(error, path, safe_name(path))))
             if len(targets) > 1:

@@ -18,10 +18,13 @@ from pathlib import Path
 
 GIGABYTE = 1 << 30
 MAX_SECONDS = 10.0  # the aim of `mammo_tf.limits`
-_KILL_AFTER_SECONDS = 40.0
+_KILL_AFTER_CPU_SECONDS = 30.0
+_KILL_AFTER_SECONDS = 180.0  # of doing nothing, or on a machine with much else to do
+_START_SECONDS = 600.0
 # Above the aim, so that what exceeds it is measured rather than seen as a failed allocation.
 _ADDRESS_SPACE_BYTES = 4 * GIGABYTE
 
+_READY = b"ready\n"
 ACCEPTED, REFUSED, ERROR, KILLED = "accepted", "refused", "error", "killed"
 
 
@@ -92,9 +95,9 @@ class CappedWorker:
         process = self._process
         process.stdin.write(f"{json.dumps(str(path))}\n".encode())
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], _KILL_AFTER_SECONDS)[0]:
+        if not _answers(process):
             self.close()
-            return Outcome(KILLED, f"no answer in {_KILL_AFTER_SECONDS:g} s", _KILL_AFTER_SECONDS)
+            return Outcome(KILLED, "no answer in time", _KILL_AFTER_CPU_SECONDS)
         line = process.stdout.readline()
         if not line:
             code = process.wait()
@@ -120,6 +123,25 @@ class CappedWorker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path.strip(os.pathsep)},
         )
+        select.select([self._process.stdout], [], [], _START_SECONDS)
+        if self._process.stdout.readline() != _READY:
+            self.close()
+            raise RuntimeError(f"The worker for {self._function} does not start.")
+
+
+def _answers(process: subprocess.Popen) -> bool:
+    """Waits for a line of the worker, or until it has taken too long."""
+    started, cpu = time.monotonic(), _cpu_seconds(process.pid)
+    while not select.select([process.stdout], [], [], 1.0)[0]:
+        is_busy = _cpu_seconds(process.pid) - cpu > _KILL_AFTER_CPU_SECONDS
+        if is_busy or time.monotonic() - started > _KILL_AFTER_SECONDS:
+            return False
+    return True
+
+
+def _cpu_seconds(process_id: int) -> float:
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _attempt(function: Callable[[str], int], path: str) -> Outcome:
@@ -156,6 +178,8 @@ def _main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = _status_bytes("VmSize") + _ADDRESS_SPACE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    answers.write(_READY.decode())
+    answers.flush()
     for line in sys.stdin:
         outcome = _attempt(function, json.loads(line))
         answers.write(json.dumps(dataclasses.asdict(outcome)) + "\n")

@@ -1,7 +1,6 @@
 """The inputs of `tools/fuzz.py`: for each target bombs, and right files with damage."""
 
 import functools
-import gzip
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -40,10 +39,10 @@ class Target:
         """Yields (name, content) of one round of inputs, the same for the same seed."""
         bombs = self.bombs(folder, np.random.default_rng(seed))
         for place, bomb in enumerate(bombs):
-            yield bomb
             for k in range(MUTATIONS_A_BOMB):
                 rng = np.random.default_rng((*seed, place, k))
                 yield f"mutation_{place}_{k}", self.mutation(folder, rng)
+            yield bomb
 
 
 @functools.cache
@@ -110,8 +109,8 @@ def _ladder_mutation(_, rng) -> bytes:
 def _archive_mutation(_, rng) -> bytes:
     good = table_bombs.right_archive()
     if rng.random() < 0.8:
-        return gzip.compress(mutators.mutate([good], rng), 1)
-    return mutators.mutate([gzip.compress(good, 1)], rng)
+        return table_bombs.zipped(mutators.mutate([good], rng))
+    return mutators.mutate([table_bombs.zipped(good)], rng)
 
 
 def _csv_bombs(folder: Path, rng) -> Inputs:
