@@ -5,14 +5,19 @@ import struct
 from mammo_tf import limits
 from mammo_tf.errors import DataError
 
-ITEM = b"\xfe\xff\x00\xe0"
+_ITEM = b"\xfe\xff\x00\xe0"
 _DELIMITER = b"\xfe\xff\xdd\xe0"
 # JPEG and JPEG 2000 streams begin with a marker and the first byte of the next, an RLE frame with
 # the number of its segments.
 _SIGNATURE_BYTES = 3
 
 
-def join_fragments(data: bytes, name: str) -> tuple[bytes, bool]:
+def starts_with_item(data: memoryview) -> bool:
+    """Whether a value begins as encapsulated fragments do."""
+    return data[: len(_ITEM)] == _ITEM
+
+
+def join_fragments(data: memoryview, name: str) -> tuple[bytes, bool]:
     """Joins the fragments of the only frame.
 
     The offset table is not needed for that and often wrong (an entry too many, for the end), so it
@@ -35,22 +40,22 @@ def join_fragments(data: bytes, name: str) -> tuple[bytes, bool]:
     signature = fragments[0][:_SIGNATURE_BYTES]
     if any(fragment[:_SIGNATURE_BYTES] == signature for fragment in fragments[1:]):
         raise DataError(f"{name}: several frames are not read; give one image per file.")
-    return fragments[0] if len(fragments) == 1 else b"".join(fragments), is_delimited
+    return b"".join(fragments), is_delimited
 
 
-def _items(data: bytes, name: str) -> tuple[list[bytes], bool]:
+def _items(data: memoryview, name: str) -> tuple[list[memoryview], bool]:
     """Returns the value of every item up to the delimiter or the end, and if it is the former."""
     items, position = [], 0
     while position < len(data):
         tag = data[position : position + 4]
         if tag == _DELIMITER:
             return items, True
-        if not tag.strip(b"\0") and not data[position:].strip(b"\0"):
+        if not (any(tag) or bytes(data[position:]).strip(b"\0")):
             break
         if len(data) < position + 8:
             raise DataError(f"{name}: the pixel data is cut off; copy the file again.")
         length = struct.unpack_from("<L", data, position + 4)[0]
-        if tag != ITEM or length == 0xFFFFFFFF:
+        if tag != _ITEM or length == 0xFFFFFFFF:
             raise DataError(f"{name}: the encapsulation of the pixel data is damaged.")
         if len(items) > limits.MAX_FRAGMENTS:
             raise DataError(

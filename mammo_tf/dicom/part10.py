@@ -33,12 +33,12 @@ class PixelElement:
     Attributes:
         vr: "OB", "OW" or whatever the file says.
         has_defined_length: False for encapsulated fragments, which end with a delimiter.
-        value: Its value; where the length is undefined, everything up to the file's end.
+        value: Its value, a part of the file; where the length is undefined, up to the file's end.
     """
 
     vr: str
     has_defined_length: bool
-    value: bytes = dataclasses.field(repr=False)
+    value: memoryview = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -240,4 +240,5 @@ def _pixel_element(
         return None
     length = struct.unpack_from(layout, content, position)[0]
     is_defined = length != _UNDEFINED_LENGTH
-    return PixelElement(vr, is_defined, content[start : start + length if is_defined else None])
+    end = start + length if is_defined else None
+    return PixelElement(vr, is_defined, memoryview(content)[start:end])

@@ -112,7 +112,7 @@ def _native(header: Header) -> np.ndarray:
     dtype = np.dtype(f"{'<' if header.little_endian else '>'}u{num_bytes}")
     expected = header.get("Rows") * header.get("Columns") * num_bytes
     data, name = header.pixels.value, header.name
-    looks_compressed = data.startswith(encapsulation.ITEM) and len(data) != expected
+    looks_compressed = encapsulation.starts_with_item(data) and len(data) != expected
     if looks_compressed or not header.pixels.has_defined_length:
         raise DataError(
             f"{name}: the pixel data is compressed although the transfer syntax "
@@ -135,7 +135,7 @@ def _native(header: Header) -> np.ndarray:
 
 def _frame(header: Header) -> bytes:
     data, name = header.pixels.value, header.name
-    if header.pixels.has_defined_length and not data.startswith(encapsulation.ITEM):
+    if header.pixels.has_defined_length and not encapsulation.starts_with_item(data):
         raise DataError(
             f"{name}: the pixel data is not encapsulated although the transfer syntax "
             f"({header.transfer_syntax.name}) says that it is compressed; export the file again."
