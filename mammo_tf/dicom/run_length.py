@@ -1,8 +1,9 @@
 """RLE Lossless frames (PS3.5 Annex G), decoded so that none of them can upset the plug-in.
 
 The plug-in (pylibjpeg-rle 2.2) panics, past Python's ordinary exceptions, on a segment whose last
-run is cut off. So every segment gets a tail that any last run can take its bytes from, and what
-comes out of the tail tells whether one did.
+run is cut off, and takes what memory a false one asks for. Walking from run to run in Python shows
+both, but takes twice as long as the decoding. So a segment is decoded piece by piece, each with a
+tail behind it that comes out unchanged only if the piece ends with a run.
 """
 
 import itertools
@@ -14,14 +15,17 @@ import numpy as np
 from mammo_tf.errors import CodecError, DataError
 
 _HEADER_BYTES = 64
-# Read from its beginning, 128 runs of the value 129, 128 times each; then bytes that mean nothing.
-# A last run that lacks an odd number of bytes takes them from it, so that the last value is 128; one
-# that lacks an even number leaves fewer runs. So neither can be taken for a whole segment.
-_REPEAT_128, _NOTHING = 0x81, 0x80
-_TAIL = bytes([_REPEAT_128]) * 256 + bytes([_NOTHING]) * 130
-_TAIL_VALUES = 128 * 128
-# Two bytes can stand for 128 values, so that a longer false segment would take 1 GB.
-_MAX_UNCHECKED_BYTES = 10_000_000
+# By a run's first byte: how many values it stands for, and how many bytes it has (G.3.2). Below
+# 128 that many values and one more follow; above it one value, repeated; 128 means nothing.
+_VALUES = (*range(1, 129), 0, *range(128, 1, -1))
+_STEPS = (*range(2, 130), 1, *[2] * 127)
+# A run of 128 values, then bytes that mean nothing, for a last run before it that needs more than
+# there is. Any run that begins, or ends, within it changes its last values; see the tests.
+_TAIL_VALUES = bytes((37 * number + 74) % 256 for number in range(127)) + b"\0"
+_TAIL = bytes([127]) + _TAIL_VALUES + b"\x80" * 130
+_PIECE_BYTES = 1_000_000  # of runs of two bytes for 128 values: 64 MB
+# From a place within a run one comes, by reading on, to where the runs really begin.
+_LEAD_BYTES = 100_000
 
 
 def decode_run_length(
@@ -66,27 +70,44 @@ def decode_run_length(
 def _decode_plane(
     segment: memoryview, num_pixels: int, name: str, decode_segment: Callable[[bytes], bytes]
 ) -> np.ndarray:
-    decoded = b""
-    if len(segment) <= _MAX_UNCHECKED_BYTES:
-        decoded = decode_segment(b"".join((segment, _TAIL)))
-    if not _is_whole(segment, decoded, num_pixels):
-        used = _encoded_length(segment, num_pixels)
-        if used is None:
-            raise DataError(f"{name}: the RLE pixel data is damaged or cut off; copy it again.")
-        decoded = decode_segment(bytes(segment[:used]))
-    return np.frombuffer(decoded, np.uint8, num_pixels)
+    plane, position, found = np.empty(num_pixels, np.uint8), 0, 0
+    while found < num_pixels and position < len(segment):
+        for end in _likely_ends(segment, position):
+            values = decode_segment(b"".join((segment[position:end], _TAIL)))
+            if values.endswith(_TAIL_VALUES):
+                break
+        else:  # cut off, or of a kind of which it cannot be guessed where its runs begin
+            return _decode_walked(segment, num_pixels, name, decode_segment)
+        values = np.frombuffer(values, np.uint8, len(values) - len(_TAIL_VALUES))
+        if len(values) > num_pixels - found:  # the rest is padding, or no run ends here
+            return _decode_walked(segment, num_pixels, name, decode_segment)
+        plane[found : found + len(values)] = values
+        position, found = end, found + len(values)
+    if found < num_pixels:
+        raise _damaged(name)
+    return plane
 
 
-def _is_whole(segment: memoryview, decoded: bytes, num_pixels: int) -> bool:
-    """Whether what a segment and the tail were decoded to is that of all pixels and the tail.
+def _likely_ends(segment: memoryview, start: int) -> tuple[int, ...]:
+    """Returns where the piece that begins at `start` may end: with the segment, or with a run."""
+    last, near = len(segment), start + _PIECE_BYTES
+    if near >= last:
+        # Segments are padded to an even length, mostly by a zero, which begins another run.
+        is_padded = segment[-1] == 0 and last - 1 > start
+        return (last, last - 1) if is_padded else (last,)
+    position = max(start, near - _LEAD_BYTES)
+    while position < near:
+        position += _STEPS[segment[position]]
+    return min(position, last), min(position + 1, last)
 
-    Segments are padded to an even length, mostly by a zero: a run of one, which takes its value
-    from the tail.
-    """
-    surplus = len(decoded) - num_pixels - _TAIL_VALUES
-    if surplus == 0:
-        return decoded[-1] == _REPEAT_128
-    return surplus == 1 and decoded[-1] == _NOTHING and segment[-1] == 0
+
+def _decode_walked(
+    segment: memoryview, num_pixels: int, name: str, decode_segment: Callable[[bytes], bytes]
+) -> np.ndarray:
+    used = _encoded_length(segment, num_pixels)
+    if used is None:
+        raise _damaged(name)
+    return np.frombuffer(decode_segment(bytes(segment[:used])), np.uint8)
 
 
 def _segments(frame: bytes, count: int, name: str) -> list[memoryview]:
@@ -107,14 +128,12 @@ def _encoded_length(segment: memoryview, num_pixels: int) -> int | None:
     try:
         while decoded < num_pixels:
             control = segment[position]
-            if control < 128:  # that many values and one more follow
-                decoded += control + 1
-                position += control + 2
-            elif control > 128:  # one value, repeated
-                decoded += 257 - control
-                position += 2
-            else:
-                position += 1
+            decoded += _VALUES[control]
+            position += _STEPS[control]
     except IndexError:
         return None
     return position if decoded == num_pixels and position <= len(segment) else None
+
+
+def _damaged(name: str) -> DataError:
+    return DataError(f"{name}: the RLE pixel data is damaged or cut off; copy it again.")
