@@ -83,6 +83,8 @@ def test_json_is_the_summary(finished):
     shown = json.loads(done.stdout)
     lines = read_csv(folder / "summary.csv")
     assert [row["auroc"] for row in lines] == [str(row["auroc"]) for row in shown["summary"]]
+    assert [line["cratio"] for line in shown["quality"]] == [1, 50]
+    assert shown["quality"][0]["breast_rmse"] == 0 < shown["quality"][1]["breast_rmse"]
 
 
 def test_predictions_recompute_to_the_results(finished):
