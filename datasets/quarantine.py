@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from mammo_tf.errors import DataError, UserError
@@ -11,6 +12,7 @@ FILE_NAME = "quarantine.csv"
 HEADER = ("row", "record", "reason")
 MAX_ROWS_SHOWN = 5  # for each reason, in a message
 MAX_REASONS_SHOWN = 5
+_ROW_NUMBER = re.compile(r"row \d+", re.ASCII)
 
 
 def count_records(rejections: Iterable[Rejection]) -> int:
@@ -104,17 +106,21 @@ class Quarantine:
 
 
 def _summarize(rejections: Sequence[Rejection]) -> str:
-    """The rows by their reason, most rows first."""
-    rows: dict[str, list[int]] = {}
-    for rejection in rejections:
-        rows.setdefault(rejection.reason.rstrip("."), []).append(rejection.row)
-    by_count = sorted(rows, key=lambda reason: (-len(rows[reason]), rows[reason]))
-    parts = [f"{_rows_text(sorted(rows[reason]))}: {reason}" for reason in by_count]
+    """The rows by their reason, most rows first; "row 7" in a reason does not make it another."""
+    reasons: dict[str, list[Rejection]] = {}
+    for rejection in sorted(rejections, key=lambda rejection: rejection.row):
+        kind = _ROW_NUMBER.sub("another row", rejection.reason.rstrip("."))
+        reasons.setdefault(kind, []).append(rejection)
+    parts = []
+    for kind, found in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        reason = found[0].reason.rstrip(".") if len(found) == 1 else kind
+        parts.append(f"{rows_text([rejection.row for rejection in found])}: {reason}")
     more = len(parts) - MAX_REASONS_SHOWN
     return "; ".join(parts[:MAX_REASONS_SHOWN]) + (f"; {more} other reasons." if more > 0 else ".")
 
 
-def _rows_text(rows: list[int]) -> str:
+def rows_text(rows: Sequence[int]) -> str:
+    """Names some rows: "row 2", or "rows 2, 3, 5, 8, 9 and 12 more"."""
     if len(rows) == 1:
         return f"row {rows[0]}"
     more = len(rows) - MAX_ROWS_SHOWN

@@ -151,7 +151,8 @@ class TestStudies:
             ("ann/LCC.dcm,normal,1", "ann/LCC.dcm,normal,4", "birads differs"),
             ("ann/LCC.dcm,normal,1,50", "ann/LCC.dcm,normal,1,old", "age must be"),
             ("ann/LCC.dcm,normal,1,50,ACME,", "ann/LCC.dcm,normal,1,50,AC,ME,", "cells"),
-            ("ann/LCC.dcm,normal,1,50,ACME,", "ann/LCC.dcm,normal,1", "cells"),
+            ("ann/LCC.dcm,normal,1,50,ACME,", "ann/LCC.dcm,normal,1,50,A,C,ME", "cells"),
+            ("ann/LCC.dcm,normal,1,50,ACME,", "ann/LCC.dcm", "finding must be"),
         ],
     )
     def test_a_bad_row_rejects_its_study_only(self, tmp_path, old, new, reason):

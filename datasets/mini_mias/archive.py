@@ -15,22 +15,50 @@ from mammo_tf.errors import DataError
 
 ARCHIVE_NAME = "all-mias.tar.gz"
 INFO_NAME = "Info.txt"
+FILM_SUFFIX = ".pgm"
 MAX_FILE_BYTES = 4 << 20  # a film is 1 MB
 MAX_TOTAL_BYTES = 1 << 30  # the real archive unpacks to 338 MB
 MAX_FILES = 10_000
+MAX_HEADER_BYTES = 2 << 10  # a long name or a PAX header; the real archive has neither
+MAX_HEADERS_BYTES = 512 << 10  # of all of them
+_BLOCK_BYTES = 1 << 20
+_FOLDERS = ("all-mias", "mini_mias", "mini-mias", "mias-mammography")
+_HEADER_TYPES = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+# By nested headers, numbers that are none, and names that are no text.
+_TARFILE_LETS_OUT = (RecursionError, ValueError, OverflowError, IndexError, AttributeError)
 
 
 def find_source(manual_dir: Path) -> Path:
     """Finds the archive, or the folder with Info.txt, in `manual_dir` or one folder below.
 
+    The films lie beside Info.txt or, as Kaggle hands them out, in a folder all-mias below it.
+    Upper and lower case do not matter, and symbolic links are followed.
+
     Raises:
-        DataError: If neither is there.
+        DataError: If neither is there, or no film is.
     """
-    for folder in (manual_dir, manual_dir / "mini_mias", manual_dir / "all-mias"):
-        if (folder / ARCHIVE_NAME).is_file():
-            return folder / ARCHIVE_NAME
-        if (folder / INFO_NAME).is_file():
+    folders = [manual_dir, *_below(manual_dir)]
+    for folder in folders:
+        if found := _find(folder, ARCHIVE_NAME):
+            return found
+        if _find(folder, INFO_NAME):
+            if not _films(folder):
+                raise DataError(
+                    f"There is an {INFO_NAME} in {folder}, but no {FILM_SUFFIX} file beside it or "
+                    "in a folder all-mias below it. Put the films there."
+                )
             return folder
+    if any(_films(folder) for folder in folders):
+        raise DataError(
+            f"Expected {INFO_NAME} beside the films in {manual_dir}. Add the one that came with "
+            "them."
+        )
     raise DataError(
         f"Expected {ARCHIVE_NAME}, or the folder extracted from it with {INFO_NAME} and the .pgm "
         f"files, in {manual_dir}. Download it and give its folder as --manual-dir."
@@ -39,6 +67,9 @@ def find_source(manual_dir: Path) -> Path:
 
 def iterate_files(source: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Yields (name, content) of the wanted files, in the archive's order or by name.
+
+    An archive is read to the end of its gzip stream, where its checksum is compared: what was
+    yielded is whole only if the iteration ends without an error.
 
     Args:
         source: What `find_source` returned.
@@ -54,17 +85,47 @@ def iterate_files(source: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str
     try:
         with gzip.open(source) as unzipped:
             stream = _Capped(unzipped)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_guarded_headers()) as archive:
                 yield from _iterate_archive(archive, suffixes)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            while stream.read(_BLOCK_BYTES):
+                pass
+    except DataError:
+        raise
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, *_TARFILE_LETS_OUT) as error:
         raise DataError(
             f"{source} is damaged or cut off ({type(error).__name__}). Download it again."
         ) from None
 
 
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _below(folder: Path) -> list[Path]:
+    """The folders in which people keep the database."""
+    return [path for path in _entries(folder) if path.name.lower() in _FOLDERS and path.is_dir()]
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """The file of that name, in whatever case."""
+    same = [path for path in _entries(folder) if path.name.lower() == name.lower()]
+    same.sort(key=lambda path: path.name != name)
+    return next((path for path in same if path.is_file()), None)
+
+
+def _films(folder: Path) -> list[Path]:
+    """The films beside Info.txt; where there are none, those in a folder below."""
+    for place in (folder, *_below(folder)):
+        films = [path for path in _entries(place) if path.name.lower().endswith(FILM_SUFFIX)]
+        if films:
+            return films
+    return []
+
+
 def _iterate_folder(folder: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(folder.iterdir()):
-        if path.name.lower().endswith(suffixes) and path.is_file() and not path.is_symlink():
+    info = _find(folder, INFO_NAME)
+    for path in ([] if info is None else [info]) + _films(folder):
+        if path.name.lower().endswith(suffixes) and path.is_file():
             with path.open("rb") as file:
                 yield path.name, _capped_content(path.name, file)
 
@@ -84,6 +145,31 @@ def _capped_content(name: str, file: BinaryIO) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise DataError(f"{name} is larger than {MAX_FILE_BYTES} bytes; that is no mini-MIAS.")
     return content
+
+
+def _guarded_headers() -> type[tarfile.TarInfo]:
+    """A `TarInfo` for one archive that refuses large headers (long names, PAX).
+
+    `tarfile` reads such a header whole, searches it in a time that grows with its square, and
+    reads the entry behind it inside the same call.
+    """
+
+    class Guarded(tarfile.TarInfo):
+        left = MAX_HEADERS_BYTES
+
+        @classmethod
+        def frombuf(cls, buf, encoding, errors):
+            member = super().frombuf(buf, encoding, errors)
+            if member.type in _HEADER_TYPES:
+                cls.left -= max(member.size, tarfile.BLOCKSIZE)
+                if member.size > MAX_HEADER_BYTES or cls.left < 0:
+                    raise DataError(
+                        f"The archive has headers of more than {MAX_HEADER_BYTES} bytes, or of "
+                        f"{MAX_HEADERS_BYTES} together; that is no mini-MIAS."
+                    )
+            return member
+
+    return Guarded
 
 
 class _Capped:

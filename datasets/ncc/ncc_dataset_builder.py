@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.ncc import salt, studies
+from mammo_tf.datasets.ncc.paths import file_sizes
 from mammo_tf.datasets.phantoms import phantom_metadata
 from mammo_tf.dicom import patient_key
 from mammo_tf.files import resolve_path
@@ -56,11 +57,18 @@ class Builder(MammogramBuilder):
 
     def _read_source(self, manual_dir: Path, *, create_salt: bool) -> Source:
         folder = _find_folder(manual_dir)
-        good, bad = studies.read_studies(folder, follow_links="follow_links" in self.options)
+        good, bad = studies.read_studies(
+            folder,
+            follow_links="follow_links" in self.options,
+            join_ids="join_ids" in self.options,
+            note=studies.print_note if create_salt else lambda line: None,
+        )
         secret = salt.find_or_create_salt(folder) if create_salt else salt.find_salt(folder)
         if secret is None:  # built before, and the salt is gone since
             return Source((), (), "no salt", lambda part: iter(()))
         metadata = phantom_metadata(folder)
+        sizes = file_sizes(folder, good)
+        good, without_files = studies.put_aside_missing(good, sizes)
         items = tuple(
             Item(
                 key=f"{study.patient_id}\n{study.study_id}",
@@ -75,9 +83,9 @@ class Builder(MammogramBuilder):
             Rejection(
                 _study_key(study, secret) if study.patient_id else "", study.row, study.reason
             )
-            for study in bad
+            for study in (*bad, *without_files)
         )
-        fingerprint = _fingerprint(folder, good, metadata, secret)
+        fingerprint = _fingerprint(folder, sizes, metadata, secret)
         return Source(items, rejected, fingerprint, lambda part: self._jobs(folder, part), metadata)
 
     def _jobs(self, folder: Path, items: list[Item]) -> Iterator[tuple[Item, Job]]:
@@ -131,14 +139,14 @@ def _study_key(study, secret: str) -> str:
     return patient_key(f"{study.patient_id}\n{study.study_id}", secret)
 
 
-def _fingerprint(folder: Path, good, metadata: dict, secret: str) -> str:
+def _fingerprint(folder: Path, sizes: dict[str, int], metadata: dict, secret: str) -> str:
     """Covers the table, the marker and every file's size; keyed, so that no id can be guessed."""
     key = salt.fingerprint_key(secret)
-    digest = hmac.new(key, (folder / studies.FILE_NAME).read_bytes(), hashlib.sha256)
+    digest = hmac.new(key, digestmod=hashlib.sha256)
+    with (folder / studies.FILE_NAME).open("rb") as table:
+        while block := table.read(1 << 20):
+            digest.update(block)
     digest.update(json.dumps(metadata, sort_keys=True).encode())
-    for study in good:
-        for view in study.views.values():
-            for name in filter(None, (view.path, view.mask)):
-                path = folder / name
-                digest.update(b"%d " % (path.stat().st_size if path.is_file() else -1))
+    for path in sorted(sizes):
+        digest.update(b"%d " % sizes[path])
     return digest.hexdigest()

@@ -1,28 +1,32 @@
 """Reads studies.csv, the table of a screening set that a hospital can write by hand or script."""
 
-import csv
-import io
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mammo_tf.datasets.ncc.grouping import group_rows
+from mammo_tf.datasets.ncc.header import FILE_NAME
+from mammo_tf.datasets.ncc.paths import MISSING, PathChecker
+from mammo_tf.datasets.ncc.table import Row, is_missing, read_rows
+from mammo_tf.datasets.quarantine import rows_text
 from mammo_tf.errors import DataError
-from mammo_tf.files import leaves_by_link, resolve_inside
 from mammo_tf.ingest import ImageFile
 
-FILE_NAME = "studies.csv"
 FINDINGS = ("normal", "benign", "malignant")
 VIEWS = ("left_cc", "left_mlo", "right_cc", "right_mlo")
-REQUIRED_COLUMNS = ("patient_id", "laterality", "view", "path", "finding")
-OPTIONAL_COLUMNS = ("study_id", "birads", "age", "vendor", "mask")
-MAX_FILE_BYTES = 256 << 20
 MAX_ID_CHARACTERS = 256
 MAX_AGE = 90  # stands for 90 and above: higher ages identify a person
+MAX_VENDOR_CHARACTERS = 64
 
 _SIDES = {"L": "left", "LEFT": "left", "R": "right", "RIGHT": "right"}
+_WHOLE = re.compile(r"(\d{1,4})(?:[.,]0*)?", re.ASCII)  # pandas writes 52.0 beside an empty cell
+_SUSPICIOUS = re.compile(r"4\s*[abc]", re.ASCII | re.IGNORECASE)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Study:
     """One four-view study, as the table has it.
 
@@ -50,9 +54,9 @@ class Study:
         return max(FINDINGS.index(finding) for finding in self.findings.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BadStudy:
-    """A study that the table itself rules out."""
+    """A row for which the table itself rules out its study; a study may have several."""
 
     patient_id: str
     study_id: str
@@ -61,196 +65,219 @@ class BadStudy:
 
 
 class _RowError(Exception):
-    def __init__(self, row: int, message: str):
-        super().__init__(message)
-        self.row = row
+    """What is wrong with one row."""
+
+
+def print_note(line: str) -> None:
+    """Prints a line for the user on stderr."""
+    print(f"Note: {line}", file=sys.stderr)
 
 
 def read_studies(
-    folder: Path, *, follow_links: bool = False
+    folder: Path,
+    *,
+    follow_links: bool = False,
+    join_ids: bool = False,
+    note: Callable[[str], None] = print_note,
 ) -> tuple[tuple[Study, ...], tuple[BadStudy, ...]]:
-    """Reads `folder`/studies.csv.
+    """Reads `folder`/studies.csv; see `read_rows` for its form.
 
-    Separated by comma, semicolon or tab; UTF-8, with or without byte-order mark; the header's
-    case, spaces and order do not matter, and further columns are ignored.
+    Args:
+        folder: The data folder.
+        follow_links: Whether a symbolic link in `folder` may lead out of it.
+        join_ids: Whether ids that differ in their spelling only are one patient, see
+            `mammo_tf.datasets.ncc.ids.spelling_key`.
+        note: Called with a line for the user: columns that are not used, ids that are probably
+            one patient's.
 
     Returns:
-        The studies in the order of their first rows, and those that cannot be used.
+        The studies in the order of their first rows, and every row that cannot be used, in order.
 
     Raises:
         DataError: If the file is missing, no such table, or names a path outside `folder`.
     """
-    rows: dict[tuple[str, str], list[tuple[int, dict[str, str]]]] = {}
-    bad = []
-    for number, row in _read_rows(folder / FILE_NAME):
-        _check_paths(folder, number, row, follow_links)
-        patient = row["patient_id"]
-        if not patient or len(patient) > MAX_ID_CHARACTERS:
-            bad.append(BadStudy("", "", number, "patient_id is empty or too long"))
-            continue
-        rows.setdefault((patient, row.get("study_id") or patient), []).append((number, row))
-    used: dict[str, int] = {}
+    usable, bad = [], []
+    outside: dict[str, list[int]] = {}
+    checker = PathChecker(folder, follow_links=follow_links)
+    for row in read_rows(folder / FILE_NAME, note):
+        for column in ("path", "mask"):
+            path = getattr(row, column)
+            if path and (problem := checker.problem(path)):
+                outside.setdefault(f"the {column} {problem}", []).append(row.number)
+        if is_missing(row.patient_id) or len(row.patient_id) > MAX_ID_CHARACTERS:
+            bad.append(BadStudy("", "", row.number, "patient_id is empty or too long"))
+        else:
+            usable.append(row)
+    if outside:
+        raise _outside(outside)
     studies = []
-    for (patient, study), lines in rows.items():
-        try:
-            studies.append(_study(patient, study, lines, used))
-        except _RowError as error:
-            bad.append(BadStudy(patient, study, error.row, str(error)))
-    return tuple(studies), tuple(bad)
+    used: dict[str, int] = {}
+    for (patient, study), lines in group_rows(usable, join_ids, note).items():
+        made, errors = _make_study(patient, study, lines, used)
+        studies += [] if made is None else [made]
+        bad += [BadStudy(patient, study, number, reason) for number, reason in errors]
+    return tuple(studies), tuple(sorted(bad, key=lambda row: row.row))
 
 
-def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    text = _read_text(path)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    number = 1
-    try:
-        header = [cell.strip() for cell in next(lines, [])]
-        columns = _columns(header)
-        for number, cells in enumerate(lines, start=2):
-            cells = [cell.strip() for cell in cells]
-            if any(cells):
-                yield number, _row(cells, columns, width=len(header))
-    except csv.Error as error:
-        raise DataError(f"{FILE_NAME} row {number + 1}: {error}. Save it as CSV again.") from None
+def put_aside_missing(
+    studies: Iterable[Study], sizes: Mapping[str, int]
+) -> tuple[tuple[Study, ...], tuple[BadStudy, ...]]:
+    """Puts the studies aside that name a file which is not there.
+
+    Args:
+        studies: The studies.
+        sizes: See `file_sizes`.
+
+    Returns:
+        The other studies, and every row whose file is missing.
+    """
+    good, bad = [], []
+    for study in studies:
+        missing = [
+            (view.row, f"{name}: {_missing_text(path, is_mask=path is view.mask)}")
+            for name, view in study.views.items()
+            for path in (view.path, view.mask)
+            if sizes.get(path) == MISSING
+        ]
+        bad += [BadStudy(study.patient_id, study.study_id, *row) for row in missing]
+        good += [] if missing else [study]
+    return tuple(good), tuple(bad)
 
 
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise DataError(
-            f"Expected {FILE_NAME} in {path.parent}. Give its folder as --manual-dir; "
-            "docs/data-formats.md describes the table."
-        )
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise DataError(f"{FILE_NAME} is larger than {MAX_FILE_BYTES} bytes. Split the data set.")
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{FILE_NAME} is not UTF-8. Save it as 'CSV UTF-8' in the spreadsheet program."
-        ) from None
+def _missing_text(path: str, *, is_mask: bool) -> str:
+    remedy = "write / instead of \\" if "\\" in path else "check the path and its case"
+    return f"{'No such file as the mask' if is_mask else 'no such file'}; {remedy}"
 
 
-def _columns(cells: list[str]) -> dict[str, int]:
-    names = ["_".join(cell.lower().split()) for cell in cells]
-    known = [name for name in names if name in REQUIRED_COLUMNS + OPTIONAL_COLUMNS]
-    missing = [name for name in REQUIRED_COLUMNS if name not in names]
-    if missing:
-        raise DataError(
-            f"{FILE_NAME} has no column {', '.join(missing)}. It needs "
-            f"{', '.join(REQUIRED_COLUMNS)}. Received: {', '.join(n for n in names if n)[:300]}."
-        )
-    if len(set(known)) != len(known):
-        twice = sorted({name for name in known if known.count(name) > 1})
-        raise DataError(f"{FILE_NAME} has the column {', '.join(twice)} twice. Remove one.")
-    return {name: names.index(name) for name in known}
+def _outside(found: dict[str, list[int]]) -> DataError:
+    """Stops at paths that leave the folder: such a table is hostile or badly wrong."""
+    parts = [f"{rows_text(rows)}: {problem}" for problem, rows in list(found.items())[:4]]
+    remedy = "Paths must be relative to that folder and stay in it."
+    if all("link" in problem and "loop" not in problem for problem in found):
+        remedy = "If that is meant, allow it with --follow-links."
+    return DataError(f"{FILE_NAME} {'; '.join(parts)}. {remedy}")
 
 
-def _row(cells: list[str], columns: dict[str, int], *, width: int) -> dict[str, str]:
-    row = {name: cells[index] if index < len(cells) else "" for name, index in columns.items()}
-    if len(cells) != width:
-        row["error"] = f"the row has {len(cells)} cells, the header {width}"
-    return row
-
-
-def _check_paths(folder: Path, number: int, row: dict[str, str], follow_links: bool) -> None:
-    """Stops at a path that leaves the folder: such a table is hostile or badly wrong."""
-    for column in ("path", "mask"):
-        if not row.get(column):
-            continue
-        try:
-            resolve_inside(folder, row[column], follow_links=follow_links)
-        except DataError:
-            remedy = "Paths must be relative to that folder and stay in it."
-            how = ", or is no path"
-            if leaves_by_link(folder, row[column]):
-                how = " through a symbolic link"
-                remedy = "If that is meant, allow it with --follow-links."
-            raise DataError(
-                f"{FILE_NAME} row {number}: the {column} leaves the data folder {folder}{how}. "
-                f"{remedy}"
-            ) from None
-
-
-def _study(patient: str, study: str, lines, used: dict[str, int]) -> Study:
+def _make_study(
+    patient: str, study: str, lines: list[Row], used: dict[str, int]
+) -> tuple[Study | None, list[tuple[int, str]]]:
+    """The study of some rows, or None; and what is wrong with which of them."""
     views: dict[str, ImageFile] = {}
-    findings: dict[str, tuple[int, str]] = {}
-    birads: dict[str, tuple[int, int]] = {}
-    ages: dict[str, tuple[int, int]] = {}
-    vendors: dict[str, tuple[int, str]] = {}
-    for number, row in lines:
-        if "error" in row:
-            raise _RowError(number, row["error"])
-        side, view = _side_and_view(number, row)
-        name = f"{side}_{view.lower()}"
-        if name in views:
-            raise _RowError(number, f"{name} is there twice, also in row {views[name].row}")
-        views[name] = _view_file(number, row, side, view, used)
-        _agree(findings, side, number, _finding(number, row), "finding")
-        _agree(birads, side, number, _whole(number, row, "birads", 6), "birads")
-        _agree(ages, "age", number, min(_whole(number, row, "age", 130), MAX_AGE), "age")
-        _agree(vendors, "vendor", number, row.get("vendor", "")[:64], "vendor")
-    first = lines[0][0]
-    if missing := [name for name in VIEWS if name not in views]:
-        raise _RowError(first, f"the study has no {', '.join(missing)}")
-    return Study(
+    facts: dict[tuple[str, str], tuple[int, object]] = {}
+    errors = []
+    for row in lines:
+        try:
+            _add_row(row, views, facts, used)
+        except _RowError as error:
+            errors.append((row.number, str(error)))
+    first = lines[0].number
+    missing = [name for name in VIEWS if name not in views]
+    if missing and not errors:
+        errors.append((first, f"the study has no {', '.join(missing)}"))
+    if errors:
+        shifted = next(
+            (
+                f" (row {row.number} has more cells than the header)"
+                for row in lines
+                if row.surplus and not row.error
+            ),
+            "",
+        )
+        return None, [(number, reason + shifted) for number, reason in errors]
+    made = Study(
         patient_id=patient,
         study_id=study,
         row=first,
-        findings={side: value for side, (_, value) in findings.items()},
-        birads={side: value for side, (_, value) in birads.items()},
-        age=ages["age"][1],
-        vendor=vendors["vendor"][1],
+        findings={side: facts["finding", side][1] for side in ("left", "right")},
+        birads={side: facts["birads", side][1] for side in ("left", "right")},
+        age=facts["age", ""][1],
+        vendor=facts["vendor", ""][1],
         views={name: views[name] for name in VIEWS},
     )
+    return made, []
 
 
-def _view_file(number: int, row: dict[str, str], side: str, view: str, used) -> ImageFile:
-    if not row["path"]:
-        raise _RowError(number, "the path is empty")
-    for path in filter(None, (row["path"], row.get("mask"))):
-        other = used.setdefault(path, number)
-        if other != number:
-            raise _RowError(number, f"its file is also that of row {other}")
+def _add_row(row: Row, views: dict[str, ImageFile], facts: dict, used: dict[str, int]) -> None:
+    if row.error:
+        raise _RowError(row.error)
+    side, view = _side_and_view(row)
+    name = f"{side}_{view.lower()}"
+    if name in views:
+        remedy = "" if row.study_id else "; the column study_id tells a patient's studies apart"
+        raise _RowError(f"{name} is there twice, also in row {views[name].row}{remedy}")
+    views[name] = _view_file(row, side, view, used)
+    _agree(facts, ("finding", side), row.number, _finding(row))
+    _agree(facts, ("birads", side), row.number, _birads(row))
+    _agree(facts, ("age", ""), row.number, min(_whole(row, "age", 130), MAX_AGE))
+    _agree(facts, ("vendor", ""), row.number, _vendor(row))
+
+
+def _view_file(row: Row, side: str, view: str, used: dict[str, int]) -> ImageFile:
+    if is_missing(row.path):
+        raise _RowError("the path is empty")
+    for path in filter(None, (row.path, row.mask)):
+        other = used.setdefault(path, row.number)
+        if other != row.number:
+            raise _RowError(f"its file is also that of row {other}")
+    sha256 = row.sha256.lower()
+    if sha256 and not _SHA256.fullmatch(sha256):
+        raise _RowError("sha256 must be empty or 64 hex digits")
     return ImageFile(
-        row=number,
-        path=row["path"],
+        row=row.number,
+        path=row.path,
         view=view,
         laterality=side[0].upper(),
-        mask=row.get("mask", ""),
+        mask=row.mask,
+        sha256=sha256,
     )
 
 
-def _side_and_view(number: int, row: dict[str, str]) -> tuple[str, str]:
-    side = _SIDES.get(row["laterality"].upper())
+def _side_and_view(row: Row) -> tuple[str, str]:
+    side = _SIDES.get(row.laterality.upper())
     if side is None:
-        raise _RowError(number, "laterality must be L or R")
-    view = row["view"].upper()
+        raise _RowError("laterality must be L or R")
+    view = row.view.upper()
     if view not in ("CC", "MLO"):
-        raise _RowError(number, "view must be CC or MLO")
+        raise _RowError("view must be CC or MLO")
     return side, view
 
 
-def _finding(number: int, row: dict[str, str]) -> str:
-    finding = row["finding"].lower()
+def _finding(row: Row) -> str:
+    finding = row.finding.lower()
     if finding not in FINDINGS:
-        raise _RowError(number, f"finding must be one of {', '.join(FINDINGS)}")
+        raise _RowError(f"finding must be one of {', '.join(FINDINGS)}")
     return finding
 
 
-def _whole(number: int, row: dict[str, str], column: str, greatest: int) -> int:
-    text = row.get(column, "")
+def _vendor(row: Row) -> str:
+    text = row.vendor
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isprintable())
+    return text[:MAX_VENDOR_CHARACTERS]
+
+
+def _birads(row: Row) -> int:
+    """BI-RADS 0 to 6; 4A, 4B and 4C are kept as 4."""
+    if _SUSPICIOUS.fullmatch(row.birads):
+        return 4
+    return _whole(row, "birads", 6, also=", or 4A, 4B, 4C")
+
+
+def _whole(row: Row, column: str, greatest: int, *, also: str = "") -> int:
+    text = getattr(row, column)
     if not text:
         return -1
-    if not text.isascii() or not text.isdigit() or len(text) > 4 or int(text) > greatest:
-        raise _RowError(number, f"{column} must be empty or a whole number from 0 to {greatest}")
-    return int(text)
+    match = _WHOLE.fullmatch(text)
+    if not match or int(match[1]) > greatest:
+        raise _RowError(f"{column} must be empty or a whole number from 0 to {greatest}{also}")
+    return int(match[1])
 
 
-def _agree(known: dict, key: str, number: int, value, column: str) -> None:
+def _agree(facts: dict, key: tuple[str, str], number: int, value) -> None:
     """Keeps a value, which may stand in one row or in all, but not differ."""
-    row, before = known.setdefault(key, (number, value))
+    row, before = facts.setdefault(key, (number, value))
     if before in (-1, ""):
-        known[key] = (number, value)
-    elif value not in (-1, "", before):
-        raise _RowError(number, f"{column} differs from that of row {row}")
+        facts[key] = (number, value)
+    elif before is not None and value not in (-1, "", before):
+        facts[key] = (row, None)  # said once for a study
+        raise _RowError(f"{key[0]} differs from that of row {row}")
