@@ -33,7 +33,7 @@ class Item:
     """What one job reads: an image, or a study whose images stand or fall together.
 
     Attributes:
-        key: Unique and stable; not stored.
+        key: Unique and stable; the order of the records follows from it; not stored.
         row: Row of the table it comes from.
         patient: Patients are never divided between splits.
         stratum: The splits are stratified by the patient's greatest.
@@ -361,12 +361,14 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             if isinstance(result, Rejection):
                 self._quarantine.add(result)
             else:
-                for record in self._records(item, result):
+                for number, record in enumerate(self._records(item, result)):
                     if isinstance(record, Rejection):
                         self._quarantine.add(record)
                         continue
                     empty = False
-                    yield record.image_id, schema.example(record)
+                    # The order follows from it, and must not from a salt in the ids.
+                    key = f"{item.key}\0{number}" if number else item.key
+                    yield key, schema.example(record)
         if empty:
             raise DataError(
                 f"All {self.UNIT[1]} of the split '{split}' are unusable, e.g. {self.TABLE} row "

@@ -6,7 +6,7 @@ One line for each use, with `import mammo_tf.datasets as md`:
 * at CR 100, half size: `builder.as_dataset(split="train", decoders=md.decoders_for(builder,
   cratio=100, reduce=1))`
 * the stored bytes, for `Ladder.from_bytes`: `builder.as_dataset(split="train",
-  decoders=md.skip_decoders_for(builder))`
+  decoders={"image": tfds.decode.SkipDecoding()})`
 """
 
 from collections.abc import Sequence
@@ -218,38 +218,13 @@ def decoders_for(builder: tfds.core.DatasetBuilder, *, cratio: float, reduce: in
     Raises:
         UserError: If the data set is plain. That it lacks `cratio` is said when it is opened.
     """
-    decoders = _map_images(builder.info.features, lambda: JPEG2000Decoder(cratio, reduce))
-    _check_ladder(builder, decoders, f"cratio={format_cratio(cratio)}")
-    return decoders
-
-
-def skip_decoders_for(builder: tfds.core.DatasetBuilder) -> dict:
-    """The `decoders=` argument that leaves every image as the bytes of its ladder.
-
-    Raises:
-        UserError: If the data set is plain.
-    """
-    decoders = _map_images(builder.info.features, tfds.decode.SkipDecoding)
-    _check_ladder(builder, decoders, "ladders")
-    return decoders
-
-
-def _check_ladder(builder: tfds.core.DatasetBuilder, decoders: dict, asked: str) -> None:
-    if not decoders:
+    ladders = [
+        name for name, feature in builder.info.features.items() if isinstance(feature, JPEG2000)
+    ]
+    if not ladders:
         raise UserError(
             f"{builder.info.full_name} is plain: it holds lossless images and no compression "
-            f"ratios. Asked for: {asked}. Build the data set with --cratios, or read it without "
-            "decoders."
+            f"ratios. Asked for: cratio={format_cratio(cratio)}. Build the data set with "
+            "--cratios, or read it without decoders."
         )
-
-
-def _map_images(features, make_decoder) -> dict:
-    decoders = {}
-    for name, feature in features.items():
-        if isinstance(feature, JPEG2000):
-            decoders[name] = make_decoder()
-        elif isinstance(feature, tfds.features.FeaturesDict) and (
-            inner := _map_images(feature, make_decoder)
-        ):
-            decoders[name] = inner
-    return decoders
+    return {name: JPEG2000Decoder(cratio, reduce) for name in ladders}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from mammo_tf.datasets.masks_feature import MASKS_OPTIONS, Masks
 from mammo_tf.record import (
     KINDS,
     LABELS,
@@ -29,6 +30,7 @@ def features(
         finding_extra: Features of `Finding.extra`; None for none.
     """
     f = tfds.features
+    is_plain = type(image) is f.Image  # read by projects that have none of our features
     label = f.ClassLabel(names=LABELS)
     finding = {
         "label": label,
@@ -60,7 +62,7 @@ def features(
             "findings": f.Sequence(finding),
             "image": image,
             # Bit k is finding k, so that masks may overlap; 1×1 where no mask is known.
-            "masks": f.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png"),
+            "masks": f.Image(**MASKS_OPTIONS) if is_plain else Masks(),
             **({"extra": extra} if extra else {}),
         }
     )

@@ -1,5 +1,6 @@
-"""Shared fixtures: where the real data is, and a quiet, deterministic TensorFlow."""
+"""Shared fixtures: where the real data is, data sets made by hand, and a quiet TensorFlow."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from mammo_tf.record import MammogramRecord
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands do
@@ -59,6 +63,81 @@ def build_wheel() -> Callable[[Path, Path], Path]:
     return build
 
 
+@pytest.fixture(scope="session")
+def build_records(tmp_path_factory):
+    """A function from (pixels, what is known of the image) pairs to a data set, really built.
+
+    `build(images, cratios=(1, 20), metadata=None)`: `images` holds ((height, width) array, dict of
+    `MammogramRecord` arguments) pairs. An argument `split` makes the splits the data set's own;
+    without, there must be three patients.
+    """
+
+    def build(images, *, cratios=(1, 20), metadata=None):
+        from mammo_tf.datasets.base import Item, MammogramBuilder, Source
+        from mammo_tf.datasets.config import LadderConfig
+
+        class Toy(MammogramBuilder, skip_registration=True):
+            """Records made by hand."""
+
+            TABLE = "table"
+            MANUAL_DOWNLOAD_INSTRUCTIONS = "None: the records are made by hand."
+
+            def _read_source(self, manual_dir, *, create_salt):
+                items = [
+                    Item(
+                        key=known["image_id"],
+                        row=row,
+                        patient=known["patient_id"],
+                        stratum=0,
+                        content=(pixels, known),
+                        split=known.get("split"),
+                    )
+                    for row, (pixels, known) in enumerate(images)
+                ]
+
+                def jobs(part):
+                    return ((item, item.key) for item in part)
+
+                return Source(tuple(items), (), "toy", jobs, metadata or {})
+
+            def _worker(self):
+                return str
+
+            def _records(self, item, result):
+                yield make_record(*item.content, cratios)
+
+        raw, data = tmp_path_factory.mktemp("toy-raw"), tmp_path_factory.mktemp("toy-data")
+        (raw / "table").write_text("")
+        builder = Toy(data_dir=data, config=LadderConfig(cratios=cratios), workers=1)
+        prepare(builder, raw)
+        return builder
+
+    return build
+
+
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def make_record(pixels: np.ndarray, known: dict, cratios) -> MammogramRecord:
+    """A record of these pixels; its exam is the patient unless it is given."""
+    from mammo_tf.ingest import encode_image
+
+    fields = {field.name for field in dataclasses.fields(MammogramRecord)}
+    assert set(known) <= fields, set(known) - fields
+    record = {
+        "exam_id": known["patient_id"],
+        "shape": pixels.shape,
+        "bits_stored": 8 * pixels.dtype.itemsize,
+        "image": encode_image(pixels, cratios),
+    }
+    return MammogramRecord(**record | known)
+
+
+def prepare(builder, manual_dir) -> None:
+    """Builds a data set from raw files."""
+    import tensorflow_datasets as tfds
+
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    builder.download_and_prepare(download_config=config)

@@ -90,20 +90,30 @@ def test_show_config_gives_what_would_run():
     result = CliRunner().invoke(cli, [*arguments, "--set", "training.batch_size=7"])
     shown = json.loads(result.stdout)
     assert (shown["dataset"], shown["task"]) == ("mini_mias", "lesion")
-    assert (shown["num_folds"], shown["training"]["batch_size"]) == (3, 7)
+    assert (shown["split"]["num_folds"], shown["training"]["batch_size"]) == (3, 7)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--crs", "one,two"], "compression ratios are numbers"),
+        (["--crs", "one,two"], "Compression ratios are numbers"),
+        (["--cratios", "1,nan"], "Received: nan"),
+        (["--cratios", "0,1"], "must be from 1 (lossless)"),
+        (["--cratios", "15,15"], "must be different"),
+        (["--dataset", "inbreast"], "'inbreast' is not one of"),
+        (["--model", "cnn4"], "'cnn4' is not one of"),
+        (["--folds", "some"], "expected a number, or official. Received: 'some'"),
         (["--preset", "tiny"], "'tiny' is not one of"),
     ],
 )
-def test_impossible_options_exit_2(arguments, message):
-    result = CliRunner().invoke(cli, ["recipe", "compression", *arguments])
-    assert result.exit_code == 2
-    assert message in result.output
+def test_impossible_options_exit_2(arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mammo-tf", "recipe", "compression", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert message in said.err
+    assert not said.out
 
 
 @pytest.mark.slow

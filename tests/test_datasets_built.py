@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import tensorflow_datasets as tfds
+from click.testing import CliRunner
 
 import mammo_tf.datasets as md
+from mammo_tf.cli.main import cli
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.datasets.built import describe_not_built, list_built
 from mammo_tf.datasets.ncc.ncc_dataset_builder import Builder
@@ -57,6 +59,18 @@ class TestNotBuilt:
         assert "build them again" in text
         assert "Built here:" not in text
 
+    @pytest.mark.parametrize("name", ["mini_mias", "ncc"])
+    def test_records_of_version_1_are_one_line_that_says_build_again(self, tmp_path, name):
+        pretend(tmp_path, f"{name}/ladder/1.0.0", f"{name}/ladder_1_100/1.0.0")
+        assert str(tfds.builder_cls(name).VERSION) == "2.0.0"
+        result = CliRunner().invoke(cli, ["data", "build", name, "--data-dir", str(tmp_path)])
+        assert isinstance(result.exception, UserError)
+        text = str(result.exception)
+        assert text.startswith(f"{name}/ladder/2.0.0 is not built in {tmp_path}. ")
+        assert f"another version of mammo_tf: {name}/ladder/1.0.0, {name}/ladder_1_100" in text
+        assert "build them again from the raw files" in text and "--manual-dir" in text
+        assert "\n" not in text
+
     def test_nothing_there(self, tmp_path):
         assert describe_not_built(tmp_path / "none", "ncc/ladder/2.0.0").endswith("none.")
 
@@ -87,10 +101,6 @@ class TestPlain:
         opened = tfds.builder_from_directory(plain.data_dir)
         with pytest.raises(UserError, match="is plain"):
             md.decoders_for(opened, cratio=100)
-
-    def test_there_is_no_ladder_to_skip_decoding(self, plain):
-        with pytest.raises(UserError, match="is plain"):
-            md.skip_decoders_for(plain)
 
 
 class TestOptions:

@@ -17,7 +17,7 @@ from mammo_tf.datasets.build import build_dataset
 from mammo_tf.datasets.mini_mias import archive
 from mammo_tf.datasets.mini_mias.mini_mias_dataset_builder import Builder
 from mammo_tf.errors import DataError, UserError
-from mammo_tf.ingest import FilmJob, Rejection, ingest_film, parse_pgm
+from mammo_tf.ingest import ImageFile, Job, Rejection, ingest, parse_pgm
 
 NUM_FILMS = 10
 INFO = """INFORMATION
@@ -111,14 +111,43 @@ class TestRecords:
             assert record["patient_id"].decode() == f"p{(number + 1) // 2:03d}"
             side = features["laterality"].int2str(int(record["laterality"]))
             assert side == ("R" if number % 2 else "L")
-        assert features["finding"].int2str(int(records["mdb004"]["finding"])) == "malignant"
-        found = records["mdb004"]["abnormalities"]
-        assert found["row"].tolist() == [30, 524]
-        assert found["column"].tolist() == [233, 300]
-        assert found["radius_px"].tolist() == [29, 40]
+            assert features["view"].int2str(int(record["view"])) == "MLO"
+            assert not record["is_canonical"]
+            assert record["bits_stored"] == 8
+            assert record["shape"].tolist() == [1024, 1024]
+            np.testing.assert_allclose(record["pixel_spacing_mm"], 0.2)
+            assert record["masks"].shape == (1, 1, 1)
+        for name in ("label", "breast_label"):
+            assert features[name].int2str(int(records["mdb004"][name])) == "malignant"
+            assert features[name].int2str(int(records["mdb002"][name])) == "normal"
+            assert features[name].int2str(int(records["mdb001"][name])) == "benign"
+        # The list speaks of films: nothing is known of the examination as a whole.
+        assert int(records["mdb004"]["exam_label"]) == 0
+
+    def test_findings_by_hand(self, builder):
+        records = {record["image_id"].decode(): record for record in read_all(builder)}
+        features, found = builder.info.features, records["mdb004"]["findings"]
+        names = features["findings"].feature
+
+        def words(name):
+            return [names[name].int2str(int(value)) for value in found[name]]
+
+        assert words("label") == ["malignant", "benign"]
+        assert words("kind") == ["mass", "calcification"]
+        assert words("mark") == ["circle", "circle"]
+        abnormality = names["extra"]["abnormality"]
+        kinds = [abnormality.int2str(int(v)) for v in found["extra"]["abnormality"]]
+        assert kinds == ["MISC", "CALC"]
+        # (233, 994), radius 29, rows from below: the middle is row 30, and the box leaves the film.
+        assert found["box_px"].tolist() == [[1, 204, 60, 263], [484, 260, 565, 341]]
         np.testing.assert_allclose(found["bbox"][0] * 1024, [1, 204, 60, 263])
-        assert records["mdb005"]["abnormalities"]["has_circle"].tolist() == [False]
-        assert records["mdb002"]["abnormalities"]["row"].size == 0
+        unplaced = records["mdb005"]["findings"]
+        assert names["mark"].int2str(int(unplaced["mark"][0])) == "none"
+        assert unplaced["box_px"].tolist() == [[-1, -1, -1, -1]]
+        assert unplaced["bbox"].tolist() == [[0, 0, 0, 0]]
+        assert records["mdb002"]["findings"]["box_px"].shape == (0, 4)
+        tissue = features["extra"]["tissue"]
+        assert tissue.int2str(int(records["mdb004"]["extra"]["tissue"])) == "D"
 
     def test_patients_are_never_divided(self, builder):
         seen = {}
@@ -174,7 +203,7 @@ class TestFeature:
         assert next(iter(dataset)).shape == (512, 512, 1)
 
     def test_stored_bytes(self, builder):
-        dataset = builder.as_dataset(split="train", decoders=md.skip_decoders_for(builder))
+        dataset = builder.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})
         ladder = Ladder.from_bytes(next(iter(dataset))["image"].numpy())
         assert sorted(ladder.cratios) == [1, 20, 100]
 
@@ -184,7 +213,7 @@ class TestFeature:
             with pytest.raises(UserError, match=r"CR 1, 20, 100|0 to 5"):
                 builder.as_dataset(split="train", decoders=decoders)
         with pytest.raises(UserError, match="needs a JPEG2000 feature"):
-            builder.as_dataset(split="train", decoders={"finding": md.JPEG2000Decoder()})
+            builder.as_dataset(split="train", decoders={"label": md.JPEG2000Decoder()})
 
     def test_opens_without_the_builder(self, builder):
         opened = tfds.builder_from_directory(builder.data_dir)
@@ -257,7 +286,8 @@ class TestRawFiles:
         ],
     )
     def test_unusable_films_are_rejected_with_a_reason(self, content, reason):
-        result = ingest_film(FilmJob("mdb001", 7, content, None))
+        file = ImageFile(row=7, content=content, shape=(1024, 1024))
+        result = ingest(Job("mdb001", {"film": file}, None))
         assert isinstance(result, Rejection)
         assert (result.record, result.row) == ("mdb001", 7)
         assert reason in result.reason
@@ -318,11 +348,11 @@ class TestRawFiles:
         assert sum(split.num_examples for split in builder.info.splits.values()) == 8
         listed = (Path(builder.data_dir) / "quarantine.csv").read_text()
         assert listed.splitlines()[1:] == [
-            "9,mdb007,its .pgm file is missing",
+            "9,mdb007,its file is missing",
             '11,mdb009,"the class is not one of CALC, CIRC, SPIC, MISC, ARCH, ASYM or NORM"',
         ]
         assert builder.info.metadata["num_quarantined"] == 2
-        assert sorted(path.name for path in kept.iterdir()) == [".build.lock", "1.0.0"]
+        assert sorted(path.name for path in kept.iterdir()) == [".build.lock", "2.0.0"]
 
     def test_nothing_there(self, tmp_path):
         with pytest.raises(DataError, match=r"Expected all-mias\.tar\.gz"):
@@ -345,20 +375,24 @@ def test_the_real_archive(shared_data, tmp_path):
     builder = build_dataset(
         "mini_mias", manual_dir=shared_data / "mini-mias", data_dir=tmp_path, cratios=(1,)
     )
-    decoders = md.skip_decoders_for(builder)
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    features = builder.info.features
     counts = {"normal": 0, "benign": 0, "malignant": 0}
     abnormalities, circles, rows, patients, several = 0, 0, 0, {}, 0
     for split in builder.info.splits:
         for record in tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders)):
-            found = record["abnormalities"]
-            counts[builder.info.features["finding"].int2str(int(record["finding"]))] += 1
-            abnormalities += len(found["row"])
-            rows += max(1, len(found["row"]))
-            several += len(found["row"]) > 1
-            circles += int(found["has_circle"].sum())
+            found = record["findings"]
+            marks = [features["findings"]["mark"].int2str(int(mark)) for mark in found["mark"]]
+            counts[features["label"].int2str(int(record["label"]))] += 1
+            abnormalities += len(marks)
+            rows += max(1, len(marks))
+            several += len(marks) > 1
+            circles += marks.count("circle")
             patients.setdefault(record["patient_id"], set()).add(split)
-            assert np.all(found["radius_px"][found["has_circle"]] >= 3)
-            assert np.all(found["radius_px"] <= 197)
+            placed = found["box_px"][np.array(marks) == "circle"]
+            radii = (placed[:, 2:] - placed[:, :2] - 1) / 2
+            assert np.all((radii >= 3) & (radii <= 197)) and np.all(radii[:, 0] == radii[:, 1])
+            assert set(marks) <= {"none", "circle"}
     # Counted by hand in Info.txt; mdb144, benign and malignant, counts as malignant.
     assert counts == {"normal": 207, "benign": 63, "malignant": 52}
     assert (abnormalities, circles, rows, several) == (123, 119, 330, 7)

@@ -3,12 +3,15 @@
 import collections
 import os
 import stat
+from typing import ClassVar
 
 import pytest
 
-from mammo_tf.datasets import MiniMiasConfig, NccConfig
+from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.mini_mias.info_txt import parse_info
+from mammo_tf.datasets.mini_mias.mini_mias_dataset_builder import MiniMiasConfig
 from mammo_tf.datasets.ncc import salt
+from mammo_tf.datasets.ncc.ncc_dataset_builder import NccConfig
 from mammo_tf.datasets.ncc.studies import read_studies
 from mammo_tf.datasets.quarantine import Quarantine
 from mammo_tf.datasets.splits import assign_splits
@@ -271,12 +274,25 @@ class TestConfig:
         assert NccConfig(plain=True).name == "plain"
         assert NccConfig(cratios=(1000, 1, 100.0)).name == "ladder_1_100_1000"
         assert NccConfig(cratios=[2.5]).name == "ladder_2.5"
-        assert MiniMiasConfig(cratios=MiniMiasConfig.DEFAULT_CRATIOS[::-1]).name == "ladder"
+        assert MiniMiasConfig(cratios=MiniMiasConfig.VARIANTS[""][::-1]).name == "ladder"
 
     @pytest.mark.parametrize("cratios", [(0.5,), (1, 1.0), (), ("1",), (True,), (float("nan"),)])
     def test_ratios_are_checked(self, cratios):
         with pytest.raises(UserError, match="ompression ratio"):
             NccConfig(cratios=cratios)
+
+    def test_variants_stand_in_front_of_the_name(self):
+        class Variants(LadderConfig):
+            VARIANTS: ClassVar[dict] = {"mass": (1, 20), "mass_800": (1,)}
+
+        assert (Variants().name, Variants().cratios) == ("mass", (1, 20))
+        assert Variants(variant="mass_800").name == "mass_800"
+        assert Variants(variant="mass_800", plain=True).name == "mass_800_plain"
+        assert Variants(cratios=(100, 1)).name == "mass_ladder_1_100"
+        names = [config.name for config in Variants.defaults()]
+        assert names == ["mass", "mass_plain", "mass_800", "mass_800_plain"]
+        with pytest.raises(UserError, match=r"`variant` must be one of mass, mass_800.*'calc'"):
+            Variants(variant="calc")
 
     def test_a_name_of_ones_own_is_refused(self):
         with pytest.raises(UserError, match=r"'ladder_1'.*Received: name='mine'"):

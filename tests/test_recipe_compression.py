@@ -8,9 +8,11 @@ import pytest
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation import ScoredFold, mean_auroc
 from mammo_tf.recipes.compression import paper_numbers
+from mammo_tf.recipes.compression.config import PRESETS
 from mammo_tf.recipes.compression.report import conclusion
 from mammo_tf.recipes.compression.settings import choose_config
 from mammo_tf.recipes.compression.summarise import summarise, write_tables
+from mammo_tf.training.folds import SplitConfig
 
 
 def read_csv(path):
@@ -19,8 +21,9 @@ def read_csv(path):
 
 
 def folds(strength, seed=0, count=2, cases=400):
+    """Every fourth case is positive, so that positive and negative ones cannot be mixed up."""
     rng = np.random.default_rng(seed)
-    labels = np.tile([0, 1], cases // 2)
+    labels = np.tile([0, 0, 1, 0], cases // 4)
     return [
         ScoredFold(labels, rng.normal(size=cases) + strength * labels, np.arange(cases))
         for _ in range(count)
@@ -44,7 +47,8 @@ def test_tables_hold_one_line_a_fold_and_one_a_row(tmp_path):
         ("100", "1"),
     ]
     assert results[0]["n"] == "400"
-    assert results[0]["n_malignant"] == "200"
+    assert [row["n_positive"] for row in results] == ["100"] * 4
+    assert [(row["n"], row["n_positive"]) for row in summary] == [("800", "200")] * 2
     mean = np.mean([float(r["auroc"]) for r in results[:2]])
     assert float(summary[0]["auroc"]) == pytest.approx(mean, abs=2e-6)
     deviation = np.std([float(r["auprc"]) for r in results[2:]], ddof=1)
@@ -94,29 +98,65 @@ def test_the_paper_s_numbers_as_printed(metric, train, test, expected):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, ("phantom", "malignant", 2)),
-        ({"preset": "paper", "dataset": "phantom"}, ("phantom", "malignant", 5)),
-        ({"dataset": "ncc"}, ("ncc", "malignant", 5)),
-        ({"dataset": "mini_mias"}, ("mini_mias", "lesion", 5)),
-        ({"dataset": "mini_mias", "task": "malignant"}, ("mini_mias", "malignant", 5)),
+        ({}, ("ncc", "pairs", 2, True)),
+        ({"preset": "paper"}, ("ncc", "pairs", 5, False)),
+        ({"preset": "paper", "phantom": True}, ("ncc", "pairs", 5, True)),
+        ({"phantom": True}, ("ncc", "pairs", 5, True)),
+        ({"dataset": "ncc"}, ("ncc", "pairs", 5, False)),
+        ({"dataset": "mini_mias"}, ("mini_mias", "lesion", 5, False)),
+        ({"dataset": "mini_mias", "task": "lesion"}, ("mini_mias", "lesion", 5, False)),
+        ({"dataset": "mini_mias", "task": "whole", "folds": 3}, ("mini_mias", "whole", 3, False)),
     ],
 )
 def test_the_command_line_chooses_a_configuration(options, expected):
     config = choose_config(**options)
-    assert (config.dataset, config.task, config.num_folds) == expected
+    found = config.dataset, config.task, config.split.num_folds, config.phantom is not None
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [
+        ({}, "demo"),
+        ({"dataset": "mini_mias"}, "patches"),
+        ({"dataset": "mini_mias", "task": "whole"}, "paper"),
+        ({"dataset": "mini_mias", "task": "lesion"}, "patches"),
+        ({"task": "patch"}, "patches"),
+        ({"dataset": "mini_mias", "task": "lesion", "preset": "paper"}, "paper"),
+    ],
+)
+def test_a_preset_that_is_given_is_never_replaced(options, preset):
+    config = choose_config(**options)
+    assert (config.training, config.model) == (PRESETS[preset].training, PRESETS[preset].model)
+    assert config.cratios == PRESETS[preset].cratios
+
+
+def test_folds_and_models_by_option():
+    assert choose_config(folds="official").split.official == "yes"
+    assert choose_config(folds=4).split == SplitConfig(official="no", num_folds=4)
+    config = choose_config(model="depthwise_cnn", overrides=("model.dropout=0.25",))
+    assert (config.model.name, config.model.options["dropout"]) == ("depthwise_cnn", 0.25)
+    # Another model does not inherit the preset's options; the same one keeps them.
+    assert choose_config(model="cnn3").model.options["head_pooling"] == "max"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "demo", "dataset": "ncc"}, "runs on a phantom"),
-        ({"dataset": "ncc", "task": "lesion"}, "`task` must be one of malignant"),
-        ({"cratios": (1, 1)}, "ascending and distinct"),
-        ({"cratios": (0.5, 2)}, "at least 1"),
-        ({"num_folds": 1}, "between 2 and 20"),
+        ({"preset": "demo", "dataset": "mini_mias"}, "runs on a phantom of ncc"),
+        ({"dataset": "inbreast"}, "`dataset` must be one of .*mini_mias"),
+        ({"dataset": "ncc", "task": "lesions"}, "`task` must be one of auto, pairs"),
+        ({"cratios": (1, 1)}, "must be different"),
+        ({"cratios": (20, 1)}, "must be ascending"),
+        ({"cratios": (0.5, 2)}, r"must be from 1 \(lossless\)"),
+        ({"cratios": (1, float("nan"))}, "Received: nan"),
+        ({"folds": 1}, "between 2 and 20"),
+        ({"model": "cnn4"}, "`model` must be one of .*cnn3"),
         ({"overrides": ("training.epoch=3",)}, "Did you mean"),
+        ({"overrides": ("model.droput=0.3",)}, r"Did you mean model\.dropout"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as error:
         choose_config(**options)
+    assert "\n" not in str(error.value)

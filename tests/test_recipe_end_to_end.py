@@ -21,7 +21,7 @@ SETTINGS = (
     "phantom.scale=0.125",
     "training.epochs=2",
     "training.batch_size=8",
-    "training.stackwise_num_filters=2,4,4",
+    "model.stackwise_num_filters=2,4,4",
     "num_resamples=100",
 )
 OPTIONS = [
@@ -75,7 +75,7 @@ def test_results_have_a_line_for_each_experiment_ratio_and_fold(finished):
     assert sum(int(row["n"]) for row in lines[:2]) == 32
     for row in lines:
         assert 0 <= float(row["auroc"]) <= 1
-        assert int(row["n_malignant"]) >= 1
+        assert int(row["n_positive"]) >= 1
 
 
 def test_json_is_the_summary(finished):

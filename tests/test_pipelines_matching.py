@@ -1,10 +1,9 @@
-"""The choice of lesion and normal patches: same side, same place, as much tissue, by hand."""
+"""The choice of normal tissue that resembles a lesion's surroundings, by hand."""
 
 import numpy as np
 import pytest
 
 from mammo_tf.errors import DataError
-from mammo_tf.pipelines.lesion_patches import choose_patches
 from mammo_tf.pipelines.matching import match_normals, tissue_mask, tissue_share
 
 
@@ -65,49 +64,3 @@ def test_seeds_decide():
 def test_too_few_matches_are_an_error():
     with pytest.raises(DataError, match="One has 1"):
         match_normals(np.array([0.5]), np.array([[0.5, 0.8]]), np.ones((1, 2), bool), per_lesion=2)
-
-
-def _film(name, side="L", finding="normal", circles=()):
-    return {"id": name, "side": side, "finding": finding, "circles": [list(c) for c in circles]}
-
-
-def test_patches_of_a_small_data_set():
-    films = [
-        _film("f1", finding="benign", circles=[(10, 20), (30, 40)]),
-        _film("f2", side="R"),
-        _film("f3"),
-        _film("f4"),
-        _film("f5", finding="malignant"),  # abnormal without a circle: serves for nothing
-        _film("f6"),
-    ]
-    patches = choose_patches(films, np.ones((2, 6)), seed=3, extra=5)
-    assert [(p.example_id, p.row, p.column, p.label) for p in patches[:2]] == [
-        ("f1-1", 10, 20, 1),
-        ("f1-2", 30, 40, 1),
-    ]
-    normals, extra = patches[2:6], patches[6:]
-    assert [(p.row, p.column) for p in normals] == [(10, 20), (10, 20), (30, 40), (30, 40)]
-    assert all(p.film in ("f3", "f4", "f6") and p.label == 0 for p in patches[2:])
-    assert all(p.evaluated for p in patches[:6])
-    assert len(extra) == 2
-    assert not any(p.evaluated for p in extra)
-    assert len({p.example_id for p in patches}) == len(patches) == 8
-    assert normals[0].example_id == f"{normals[0].film}-at-f1-1"
-
-
-def test_copies_of_lesions_only_train():
-    films = [_film("f1", finding="benign", circles=[(10, 20)]), _film("f2"), _film("f3")]
-    patches = choose_patches(films, np.ones((1, 3)), copies=2)
-    assert [(p.example_id, p.label, p.evaluated) for p in patches] == [
-        ("f1-1", 1, True),
-        ("f2-at-f1-1", 0, True),
-        ("f3-at-f1-1", 0, True),
-        ("f1-1-copy1", 1, False),
-        ("f1-1-copy2", 1, False),
-    ]
-    assert all((p.row, p.column) == (10, 20) for p in patches)
-
-
-def test_films_without_lesions_are_an_error():
-    with pytest.raises(DataError, match="none with a circle"):
-        choose_patches([_film("f1"), _film("f2")], np.ones((0, 2)))
