@@ -141,3 +141,22 @@ def prepare(builder, manual_dir) -> None:
 
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     builder.download_and_prepare(download_config=config)
+
+
+@pytest.fixture(scope="session")
+def mini_mias(shared_data, tmp_path_factory):
+    """The real mini-MIAS with CR 1 and 100, built once for all files and worker processes."""
+    import fcntl
+
+    from mammo_tf.datasets.build import build_dataset
+
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with (root / "mini_mias.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return build_dataset(
+            "mini_mias",
+            manual_dir=shared_data / "mini-mias",
+            data_dir=root / "mini_mias",
+            cratios=(1, 100),
+        )

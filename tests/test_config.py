@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mammo_tf.config import apply_overrides, differences, to_plain
+from mammo_tf.config import apply_overrides, differences, parse_like, to_plain
 from mammo_tf.errors import UserError
+from mammo_tf.models.registry import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,41 @@ def test_differences_name_the_key_and_both_values():
         "cratios: [1, 15], now [1.0, 20.0]",
         "training.epochs: 5, now 7",
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modelled:
+    model: ModelConfig = field(default_factory=ModelConfig)
+    epochs: int = 5
+
+
+def test_options_of_a_model_are_keys_of_the_configuration():
+    changed = apply_overrides(Modelled(), ("model.dropout=0.25", "model.dense_units=9,8"))
+    assert changed.model.options["dropout"] == 0.25
+    assert changed.model.options["dense_units"] == (9, 8)
+    assert changed.epochs == 5
+    assert to_plain(changed)["model"]["options"]["dense_units"] == [9, 8]
+    with pytest.raises(UserError, match=r"Did you mean model\.dropout"):
+        apply_overrides(Modelled(), ("model.dropuot=0.25",))
+    with pytest.raises(UserError, match=r"`model.dropout` must be a number\. Received: 'x'"):
+        apply_overrides(Modelled(), ("model.dropout=x",))
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "expected"),
+    [
+        ("3", 1, 3),
+        ("1e-3", 0.5, 0.001),
+        ("no", True, False),
+        ("a=b", "x", "a=b"),
+        ("text", None, "text"),
+        ("1,2", (3, 4), (1, 2)),
+        ("a,b,c", (), ("a", "b", "c")),
+    ],
+)
+def test_text_is_parsed_as_its_default_is(text, default, expected):
+    value = parse_like(text, default, "key")
+    assert value == expected and type(value) is type(expected)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -371,10 +371,8 @@ def test_workers_never_import_tensorflow():
 
 
 @pytest.mark.slow
-def test_the_real_archive(shared_data, tmp_path):
-    builder = build_dataset(
-        "mini_mias", manual_dir=shared_data / "mini-mias", data_dir=tmp_path, cratios=(1,)
-    )
+def test_the_real_archive(mini_mias):
+    builder = mini_mias
     decoders = {"image": tfds.decode.SkipDecoding()}
     features = builder.info.features
     counts = {"normal": 0, "benign": 0, "malignant": 0}

@@ -22,6 +22,7 @@ SETTINGS = (
     "training.epochs=2",
     "training.batch_size=8",
     "model.stackwise_num_filters=2,4,4",
+    "model.dropout=0.45",
     "num_resamples=100",
 )
 OPTIONS = [
@@ -76,6 +77,17 @@ def test_results_have_a_line_for_each_experiment_ratio_and_fold(finished):
     for row in lines:
         assert 0 <= float(row["auroc"]) <= 1
         assert int(row["n_positive"]) >= 1
+
+
+def test_every_cell_is_the_network_of_the_settings(finished):
+    folder, _ = finished
+    records = [json.loads(path.read_text()) for path in folder.glob("cells/*/cell.json")]
+    assert len(records) == 4
+    for record in records:
+        made = record["model_config"]
+        assert made["stackwise_num_filters"] == [2, 4, 4]
+        assert (made["dropout"], made["head_pooling"]) == (0.45, "max")
+        assert record["settings"]["task"] == "pairs"
 
 
 def test_json_is_the_summary(finished):

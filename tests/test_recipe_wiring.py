@@ -1,0 +1,200 @@
+"""That the compression recipe joins its parts rightly: ratios, folds, sizes, models, images."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mammo_tf.codecs.jpeg2000 import encode_ladder
+from mammo_tf.data_source import OpenData
+from mammo_tf.models.registry import ModelConfig
+from mammo_tf.pipelines.catalog import read_catalog
+from mammo_tf.pipelines.task import Task
+from mammo_tf.recipes.compression import data, grid
+from mammo_tf.recipes.compression.config import CompressionConfig
+from mammo_tf.recipes.compression.summarise import summarise, write_tables
+from mammo_tf.record import Finding
+from mammo_tf.training.config import TrainingConfig
+from mammo_tf.training.folds import SplitConfig
+
+SHAPE = (68, 64)
+CONFIG = CompressionConfig(
+    cratios=(1, 20),
+    model=ModelConfig(
+        options={"stackwise_num_filters": (2, 4, 4), "dense_units": (4, 4), "dropout": 0.35,
+                 "head_pooling": "max"}
+    ),
+    split=SplitConfig(num_folds=2),
+    training=TrainingConfig(epochs=1, batch_size=16),
+    seed=7,
+)  # fmt: skip
+
+
+def make_task(count=64, official=False, spoil=None):
+    """A third of the examples only train; a quarter of the patients are labelled test."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 200, (count, *SHAPE), "uint8")
+    patients = np.arange(count) // 2
+    split = np.where(patients % 4 == 0, "test", "train") if official else np.full(count, "train")
+    if spoil is not None:
+        images[split == spoil] = rng.integers(0, 200, (np.sum(split == spoil), *SHAPE), "uint8")
+    return Task(
+        name="toy",
+        example_ids=tuple(f"e{index:02d}" for index in range(count)),
+        image_ids=np.array([f"i{index:02d}" for index in range(count)]),
+        groups=np.array([f"p{patient:02d}" for patient in patients]),
+        labels=(np.arange(count) + patients) % 2,
+        evaluated=np.arange(count) % 3 != 1,
+        split=split,
+        images=lambda cratio: images if cratio == 1 else images[:, ::-1],
+        input_shape=SHAPE,
+        shapes=np.full((count, 2), SHAPE),
+        has_official_splits=official,
+    )
+
+
+def handed_over(monkeypatch, config, task):
+    """What `score` hands to the grid."""
+    given = {}
+
+    def run_grid(task, cells, **options):
+        given.update(options, cells=cells)
+        return {}
+
+    monkeypatch.setattr(grid, "run_grid", run_grid)
+    grid.score(config, task, "single", "nowhere")
+    return given
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_what_only_trains_is_in_no_test_or_validation_part(monkeypatch, official):
+    task = make_task(official=official)
+    folds = handed_over(monkeypatch, CONFIG, task)["folds"]
+    assert len(folds) == (1 if official else 2)
+    for fold in folds:
+        assert task.evaluated[fold.test].all() and task.evaluated[fold.validation].all()
+        assert not task.evaluated[fold.train].all()
+    tested = np.concatenate([fold.test for fold in folds])
+    wanted = task.evaluated & (task.split == "test") if official else task.evaluated
+    assert sorted(tested.tolist()) == np.flatnonzero(wanted).tolist()
+
+
+def test_scores_tables_and_predictions_hold_evaluated_examples_only(tmp_path):
+    task = make_task()
+    scored = grid.score(CONFIG, task, "cross", tmp_path)
+    assert list(scored) == [((1,), 1), ((1,), 20), ((20,), 1), ((20,), 20)]
+    wanted = [name for name, tested in zip(task.example_ids, task.evaluated, strict=True) if tested]
+    for folds in scored.values():
+        assert sorted(name for fold in folds for name in fold.example_ids) == wanted
+        for fold in folds:
+            rows = [task.example_ids.index(name) for name in fold.example_ids]
+            np.testing.assert_array_equal(fold.labels, task.labels[rows])
+    rows = summarise("cross", "cnn3", scored, num_resamples=100, seed=0)
+    write_tables(tmp_path, rows)
+    with (tmp_path / "results.csv").open(newline="") as lines:
+        results = list(csv.DictReader(lines))
+    assert sum(int(row["n"]) for row in results[:2]) == len(wanted)
+    positive = int(task.labels[task.evaluated].sum())
+    assert 2 * positive != len(wanted)
+    assert sum(int(row["n_positive"]) for row in results[:2]) == positive
+
+
+def test_the_model_and_the_training_are_the_configuration_s(monkeypatch):
+    given = handed_over(monkeypatch, CONFIG, make_task())
+    assert (given["model"], given["config"], given["seed"]) == (CONFIG.model, CONFIG.training, 7)
+    assert [(cell.train_crs, cell.test_crs, cell.fold) for cell in given["cells"]] == [
+        ((1,), (1,), 0),
+        ((1,), (1,), 1),
+        ((20,), (20,), 0),
+        ((20,), (20,), 1),
+    ]
+
+
+def test_nothing_labelled_test_trains(tmp_path):
+    """Other pixels in the test split change no weight; other ones in training do."""
+    config = dataclasses.replace(CONFIG, cratios=(1,))
+
+    def weights(name, spoil):
+        folder = tmp_path / name
+        task = make_task(official=True, spoil=spoil)
+        ((fold,),) = grid.score(config, task, "single", folder).values()
+        rows = [task.example_ids.index(example) for example in fold.example_ids]
+        assert set(task.split[rows]) == {"test"}
+        import h5py
+
+        with h5py.File(folder / "cells" / "cnn3-cr1-fold0" / "model.weights.h5") as file:
+            found = []
+            file.visititems(
+                lambda _, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
+            )
+        return found, fold.scores
+
+    usual, scores = weights("usual", None)
+    other, other_scores = weights("test", "test")
+    assert len(usual) > 5
+    assert all(np.array_equal(a, b) for a, b in zip(usual, other, strict=True))
+    assert not np.array_equal(scores, other_scores)
+    changed, _ = weights("train", "train")
+    assert any(not np.array_equal(a, b) for a, b in zip(usual, changed, strict=True))
+
+
+# From a data set to the task, and to the images that the report shows
+
+
+def draw(number, view):
+    rng = np.random.default_rng([number, view == "MLO"])
+    return np.kron(rng.integers(0, 4096, (10, 8), np.uint16), np.ones((8, 8), np.uint16))
+
+
+@pytest.fixture(scope="module")
+def opened(build_records, tmp_path_factory):
+    images = []
+    for number in range(6):
+        for view in ("CC", "MLO"):
+            box = (8.0 * number, 8.0, 8.0 * number + 5, 13.0)
+            marked = number in (2, 4) and view == "MLO"
+            known = {
+                "image_id": f"{number}-{view}",
+                "patient_id": f"p{number}",
+                "laterality": "L",
+                "view": view,
+                "breast_label": "malignant" if number % 2 else "normal",
+                "bits_stored": 12,
+                "findings": (Finding(mark="box", box_yxyx_px=box),) if marked else (),
+            }
+            images.append((draw(number, view), known))
+    builder = build_records(images, cratios=(1, 20))
+    cache = tmp_path_factory.mktemp("cache")
+    return OpenData(builder=builder, catalog=read_catalog(builder), cache_dir=cache)
+
+
+@pytest.mark.parametrize(("fraction", "shape"), [(1, (64, 64)), (0.5, (32, 32)), (0.25, (16, 16))])
+def test_the_size_of_the_input_is_the_configuration_s(opened, fraction, shape):
+    config = dataclasses.replace(CONFIG, task="pairs", resize_fraction=fraction)
+    task = data.load_task(config, opened)
+    # 80×64, times the fraction; four fifths of the height, two halves of the width.
+    assert task.input_shape == shape
+    assert task.labels.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_every_ratio_of_the_configuration_gives_its_own_pixels(opened):
+    task = data.load_task(dataclasses.replace(CONFIG, task="pairs", resize_fraction=1), opened)
+    for cratio in CONFIG.cratios:
+        for row in range(6):
+            pixels = encode_ladder(draw(row, "CC"), (1, 20)).decode(cratio)
+            expected = np.minimum(pixels, 4095)[:64, :32] * np.uint16(16)
+            np.testing.assert_array_equal(task.images(cratio)[row][:, :32], expected)
+    assert not np.array_equal(np.asarray(task.images(1)), np.asarray(task.images(20)))
+
+
+def test_the_images_shown_are_those_of_their_captions(opened):
+    shown = data.sample_images(opened)
+    assert sorted(image.info.image_id for image in shown) == ["2-MLO", "4-MLO"]
+    for image in [*shown, *data.quality_images(opened)]:
+        number, view = image.info.image_id.split("-")
+        np.testing.assert_array_equal(image.ladder.decode(1), draw(int(number), view))
+        assert image.name == f"{number}-{view} (L {view})"
+    for image in shown:
+        number = int(image.info.image_id[0])
+        assert image.lesion == (8 * number + 2, 10, 2.5)
