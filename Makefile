@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	$(BIN)/mammo-tf recipe compression --preset demo --run-dir runs/demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

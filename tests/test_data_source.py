@@ -6,7 +6,7 @@ from mammo_tf.data_source import DataPaths, open_data
 from mammo_tf.errors import UserError
 from mammo_tf.phantom.config import PhantomConfig
 
-PHANTOM = PhantomConfig(num_studies=10, scale=0.05, seed=4)
+PHANTOM = PhantomConfig(num_studies=10, scale=0.125, seed=4)
 
 
 @pytest.fixture(scope="module")

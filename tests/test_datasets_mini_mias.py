@@ -15,7 +15,7 @@ import mammo_tf.datasets as md
 from mammo_tf.codecs.jpeg2000 import Ladder, encode_ladder
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.datasets.mini_mias import archive
-from mammo_tf.datasets.mini_mias.mini_mias_dataset_builder import Builder
+from mammo_tf.datasets.mini_mias.mini_mias_dataset_builder import Builder, MiniMiasConfig
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.ingest import ImageFile, Job, Rejection, ingest, parse_pgm
 
@@ -91,6 +91,7 @@ class MiniMiasTest(tfds.testing.DatasetBuilderTestCase):
 
     DATASET_CLASS = Builder
     SPLITS = {"train": 6, "validation": 2, "test": 2}  # noqa: RUF012
+    BUILDER_CONFIG_NAMES_TO_TEST = [MiniMiasConfig(cratios=(1, 20)), "plain"]  # noqa: RUF012
 
     @pytest.fixture(autouse=True)
     def _raw_files(self, folder):

@@ -159,7 +159,7 @@ def test_dropout_is_for_training_only():
     [
         ({"image_shape": (15, 32, 1)}, r"image_shape.*\(15, 32, 1\)"),
         ({"image_shape": (32, 15, 1)}, "at least 16"),
-        ({"num_classes": 1}, "num_classes.*Received: 1"),
+        ({"num_classes": 0}, "num_classes.*Received: 0"),
         ({"stackwise_num_filters": (8, 8, 8)}, "stackwise_num_filters"),
         ({"stackwise_num_filters": (8, 8, 8, 0)}, "stackwise_num_filters"),
         ({"kernel_size": 0}, "kernel_size"),

@@ -30,7 +30,8 @@ class DepthwiseCNN(KeywordModel):
     Args:
         image_shape: (height, width, channels) of the input, at least 16×16; values should be
             standardised.
-        num_classes: Number of classes, at least 2: normal, benign and malignant in the poster.
+        num_classes: Number of logits: one a class, three in the poster (normal, benign and
+            malignant); or 1, for two classes.
         stackwise_num_filters: Filters of the four convolutions.
         kernel_size: Height and width of the kernels in pixels, at least 1.
         pooling: "average" or "max", over all positions.
@@ -41,7 +42,8 @@ class DepthwiseCNN(KeywordModel):
         inputs: (batch, height, width, channels) float32.
 
     Returns:
-        (batch, num_classes) float32 logits; a softmax makes them probabilities.
+        (batch, num_classes) float32 logits; a softmax, or for one logit a sigmoid, makes them
+        probabilities.
 
     Raises:
         UserError: If an argument is out of its range.
@@ -143,8 +145,8 @@ def _check(image_shape, num_classes, filters, kernel_size, pooling, dropout) -> 
             "`image_shape` must be (height, width, channels), at least 16×16×1. "
             f"Received: image_shape={tuple(image_shape)}."
         )
-    if num_classes < 2:
-        raise UserError(f"`num_classes` must be at least 2. Received: {num_classes}.")
+    if num_classes < 1:
+        raise UserError(f"`num_classes` must be at least 1. Received: {num_classes}.")
     if len(filters) != NUM_CONVOLUTIONS or min(filters) < 1:
         raise UserError(
             f"`stackwise_num_filters` must be {NUM_CONVOLUTIONS} numbers of at least 1. "
