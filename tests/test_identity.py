@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.codecs import openjpeg
 from mammo_tf.codecs.jpeg2000 import encode_ladder
 from mammo_tf.datasets.build import build_dataset
@@ -180,7 +181,8 @@ def test_whole_images_of_the_phantom(opened, raw):
 
 def patch_by_hand(image, middle_px, side, cratio):
     wide = math.floor(1.5 * side)
-    padded = np.pad(full_range(image, cratio), 400)
+    pixels = full_range(image, cratio)
+    padded = np.pad(pixels, 400, constant_values=darkest_level(pixels))
     top, left = middle_px[0] + 400 - wide // 2, middle_px[1] + 400 - wide // 2
     patch = resized(padded[top : top + wide, left : left + wide], 48, 48)
     return patch[:, ::-1] if image["side"] == "R" else patch
@@ -188,9 +190,8 @@ def patch_by_hand(image, middle_px, side, cratio):
 
 def tissue_by_hand(image, middle_px, side):
     """Share of the square above 20 of 255 of the image's own range."""
-    pixels = image["pixels"].astype(np.float32)
-    low, high = pixels.min(), pixels.max()
-    levels = np.rint((pixels - low) * (np.float32(255) / (high - low)))
+    low, high = np.float32(darkest_level(image["pixels"])), np.float32(image["pixels"].max())
+    levels = np.rint(np.maximum(image["pixels"] - low, 0) * (np.float32(255) / (high - low)))
     padded = np.pad(levels > 20, 400)
     top, left = middle_px[0] + 400 - side // 2, middle_px[1] + 400 - side // 2
     return padded[top : top + side, left : left + side].mean()

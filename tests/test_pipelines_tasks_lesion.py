@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
 from mammo_tf.pipelines.plan import make_task
@@ -50,10 +51,10 @@ def noise():
 
 
 def cut_by_hand(pixels, place, *, input_size, mirrored):
-    """The patch with half its width around it, from an image padded all round, by Pillow."""
+    """The patch with half its width around it, from an image padded with its dark, by Pillow."""
     row, column, side = place
     wide, stored = side * 3 // 2, input_size * 3 // 2
-    padded = np.pad(pixels, 200)
+    padded = np.pad(pixels, 200, constant_values=darkest_level(pixels))
     top, left = row + 200 - wide // 2, column + 200 - wide // 2
     patch = padded[top : top + wide, left : left + wide].astype(np.float32)
     small = Image.fromarray(patch).resize((stored, stored), Image.Resampling.BILINEAR)

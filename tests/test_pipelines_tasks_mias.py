@@ -6,6 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.pipelines import records
 from mammo_tf.pipelines.catalog import read_catalog
@@ -70,7 +71,7 @@ def circles(info_txt):
 
 def _window(film, row, column, size=128):
     """Slices out of a film that was padded all round, so that no edge needs care."""
-    padded = np.pad(film, 512)
+    padded = np.pad(film, 512, constant_values=darkest_level(film))
     top, left = row + 512 - size // 2, column + 512 - size // 2
     return padded[top : top + size, left : left + size]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mammo_tf.breast import darkest_level
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
 from mammo_tf.pipelines.masks import ellipse
@@ -76,6 +77,10 @@ def full_range(name):
     return draw(name) * np.uint16(2 ** (16 - BITS[name]))
 
 
+def beside_its_dark(image):
+    return np.pad(image, 50, constant_values=darkest_level(image))
+
+
 def shrink(image, height, width):
     """By Pillow, as it is used elsewhere."""
     small = Image.fromarray(image.astype(np.float32)).resize(
@@ -143,10 +148,10 @@ class TestFindings:
     def test_pixels(self, made):
         task = task_of(made, finding_patches(made[1], input_size=16))
         assert task.images(1).shape == (3, 24, 24)
-        padded = np.pad(full_range("c"), 50)
+        padded = beside_its_dark(full_range("c"))
         expected = padded[50 + 21 - 12 : 50 + 21 + 12, 50 + 43 - 12 : 50 + 43 + 12]
         np.testing.assert_array_equal(task.images(1)[2], expected)
-        padded = np.pad(full_range("a"), 50)  # 22 pixels and half as many again: 33
+        padded = beside_its_dark(full_range("a"))  # 22 pixels and half as many again: 33
         wide = padded[50 + 65 - 16 : 50 + 65 + 17, 50 + 10 - 16 : 50 + 10 + 17]
         np.testing.assert_array_equal(task.images(1)[1], shrink(wide, 24, 24)[:, ::-1])
         assert task.groups.tolist() == ["pa", "pa", "pc"]
