@@ -16,6 +16,7 @@ from etils import epath
 from mammo_tf import files, ingest
 from mammo_tf.datasets import build_guards, built, quarantine, schema
 from mammo_tf.datasets.config import LadderConfig
+from mammo_tf.datasets.grey_image import grey_image
 from mammo_tf.datasets.jpeg2000_feature import JPEG2000
 from mammo_tf.datasets.splits import SHARES, assign_splits
 from mammo_tf.errors import DataError, UserError, WorkerDiedError
@@ -194,11 +195,14 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         (height, width), dtype = self._image_type()
-        options = {"shape": (height, width, 1), "dtype": np.dtype(dtype).type}
         if self.builder_config.plain:
-            image = tfds.features.Image(**options, encoding_format="png")
+            image = grey_image((height, width), dtype)
         else:
-            image = JPEG2000(**options, cratios=self.builder_config.cratios)
+            image = JPEG2000(
+                shape=(height, width, 1),
+                dtype=np.dtype(dtype).type,
+                cratios=self.builder_config.cratios,
+            )
         about = {
             "is_phantom": False,
             "has_official_splits": False,

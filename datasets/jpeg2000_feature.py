@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from mammo_tf.codecs.cratios import format_cratio, join_cratios, normalize_cratios
+from mammo_tf.datasets.grey_image import stretch_to_8_bits
 from mammo_tf.errors import DataError, UserError
 
 MAX_REDUCE = 5  # OpenJPEG's default of six resolutions
@@ -164,9 +165,7 @@ class JPEG2000(tfds.features.Image):
 
     def repr_html(self, ex: np.ndarray) -> str:
         """Shows a thumbnail, stretched to the image's own range."""
-        low, high = int(ex.min()), int(ex.max())
-        stretched = (ex.astype(np.float32) - low) * (255 / max(high - low, 1))
-        return super().repr_html(stretched.astype(np.uint8))
+        return super().repr_html(stretch_to_8_bits(ex))
 
     def _additional_repr_info(self) -> dict:
         return {"cratios": self.cratios}

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import tensorflow_datasets as tfds
 
-MASKS_OPTIONS = {"shape": (None, None, 1), "dtype": np.uint16, "encoding_format": "png"}
+from mammo_tf.datasets.grey_image import stretch_to_8_bits
 
 
 class Masks(tfds.features.Image):
@@ -18,7 +18,7 @@ class Masks(tfds.features.Image):
     """
 
     def __init__(self, *, doc=None):
-        super().__init__(**MASKS_OPTIONS, doc=doc)
+        super().__init__(shape=(None, None, 1), dtype=np.uint16, encoding_format="png", doc=doc)
 
     def decode_example_np(self, example: bytes) -> np.ndarray:
         """Returns the (height, width, 1) uint16 of the stored bytes."""
@@ -26,6 +26,10 @@ class Masks(tfds.features.Image):
 
         with Image.open(io.BytesIO(example), formats=["PNG"]) as picture:
             return np.asarray(picture).astype(np.uint16)[..., np.newaxis]
+
+    def repr_html(self, ex: np.ndarray) -> str:
+        """Shows a thumbnail, the findings of higher number brighter."""
+        return super().repr_html(stretch_to_8_bits(ex))
 
     def to_json_content(self) -> dict:
         """The arguments of the constructor, for features.json: none."""

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mammo_tf.datasets.masks_feature import MASKS_OPTIONS, Masks
+from mammo_tf.datasets.grey_image import grey_image
+from mammo_tf.datasets.masks_feature import Masks
 from mammo_tf.record import (
     KINDS,
     LABELS,
@@ -62,7 +63,7 @@ def features(
             "findings": f.Sequence(finding),
             "image": image,
             # Bit k is finding k, so that masks may overlap; 1×1 where no mask is known.
-            "masks": f.Image(**MASKS_OPTIONS) if is_plain else Masks(),
+            "masks": grey_image() if is_plain else Masks(),
             **({"extra": extra} if extra else {}),
         }
     )
