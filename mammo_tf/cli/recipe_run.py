@@ -74,7 +74,9 @@ def run_recipe(
         base: The configuration that the options change.
         work: Called with the configuration, the data set and the run folder; returns the summary as
             values that JSON can hold, which is printed and kept in summary.json.
-        manual_dir, data_dir, max_quarantine: See `DataPaths`.
+        manual_dir: See `DataPaths`.
+        data_dir: See `DataPaths`.
+        max_quarantine: See `DataPaths`.
         run_dir: The run folder; None means runs/NAME.
         show_config: Print the configuration and stop.
         as_json: Print the summary as JSON.
