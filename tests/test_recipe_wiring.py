@@ -6,12 +6,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mammo_tf.cli import recipe_run
 from mammo_tf.codecs.jpeg2000 import encode_ladder
-from mammo_tf.data_source import OpenData
+from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression import data, grid
+from mammo_tf.recipes.compression import run as recipe
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.summarise import summarise, write_tables
 from mammo_tf.record import Finding
@@ -169,17 +171,40 @@ def opened(build_records, tmp_path_factory):
     return OpenData(builder=builder, catalog=read_catalog(builder), cache_dir=cache)
 
 
+class Stop(Exception):
+    """Carries the task that a run would train on."""
+
+
+@pytest.fixture
+def task_of_run(opened, tmp_path, monkeypatch):
+    """The task that the recipe makes of these images, from its configuration."""
+
+    def stop(config, task, experiment, folder):
+        raise Stop(task)
+
+    monkeypatch.setattr(recipe_run, "open_data", lambda *args, **options: opened)
+    monkeypatch.setattr(recipe, "score", stop)
+
+    def make(config):
+        with pytest.raises(Stop) as caught:
+            recipe.run(
+                config, experiments=("single",), paths=DataPaths(), run_dir=str(tmp_path / "run")
+            )
+        return caught.value.args[0]
+
+    return make
+
+
 @pytest.mark.parametrize(("fraction", "shape"), [(1, (64, 64)), (0.5, (32, 32)), (0.25, (16, 16))])
-def test_the_size_of_the_input_is_the_configuration_s(opened, fraction, shape):
-    config = dataclasses.replace(CONFIG, task="pairs", resize_fraction=fraction)
-    task = data.load_task(config, opened)
+def test_the_size_of_the_input_is_the_configuration_s(task_of_run, fraction, shape):
+    task = task_of_run(dataclasses.replace(CONFIG, task="pairs", resize_fraction=fraction))
     # 80×64, times the fraction; four fifths of the height, two halves of the width.
     assert task.input_shape == shape
     assert task.labels.tolist() == [0, 1, 0, 1, 0, 1]
 
 
-def test_every_ratio_of_the_configuration_gives_its_own_pixels(opened):
-    task = data.load_task(dataclasses.replace(CONFIG, task="pairs", resize_fraction=1), opened)
+def test_every_ratio_of_the_configuration_gives_its_own_pixels(task_of_run):
+    task = task_of_run(dataclasses.replace(CONFIG, task="pairs", resize_fraction=1))
     for cratio in CONFIG.cratios:
         for row in range(6):
             pixels = encode_ladder(draw(row, "CC"), (1, 20)).decode(cratio)
