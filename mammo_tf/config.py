@@ -104,7 +104,7 @@ def _replace(config, changes: list[tuple[list[str], str]], prefix: str, whole: A
         if name not in {field.name for field in dataclasses.fields(config)}:
             raise UserError(_unknown(whole, key))
         current = getattr(config, name)
-        if rest and hasattr(current, "replace_options") and rest[0] != "name":
+        if rest and hasattr(current, "replace_options"):
             options.setdefault(name, {})[".".join(rest)] = text
             continue
         if rest and not dataclasses.is_dataclass(current):
@@ -119,8 +119,7 @@ def _replace(config, changes: list[tuple[list[str], str]], prefix: str, whole: A
     for name, parts in inner.items():
         values[name] = _replace(getattr(config, name), parts, f"{prefix}{name}.", whole)
     for name, assignments in options.items():
-        current = values.get(name, getattr(config, name))
-        values[name] = current.replace_options(assignments)
+        values[name] = getattr(config, name).replace_options(assignments)
     return dataclasses.replace(config, **values)
 
 

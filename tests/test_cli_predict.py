@@ -34,7 +34,7 @@ def detector():
     """A network of random weights; about two thirds of its boxes have a score above 0.5."""
     keras.utils.set_random_seed(3)
     model = SSD(num_classes=2, backbone="light", image_shape=(64, 48, 3), dropout=0.1)
-    return Detector(model, NAMES, num_views=2, threshold=0.45)
+    return Detector(model, NAMES, num_symmetries=2, threshold=0.45)
 
 
 @pytest.fixture(scope="module")
@@ -455,11 +455,12 @@ def test_weights_that_are_not_finite(shell, copied, png, tmp_path):
         {"variant": "../../etc"},
         {"dropout": 7},
         {"dropout": float("nan")},
-        {"num_views": 0},
+        {"num_symmetries": 0},
         {"threshold": 1.5},
         {"threshold": None},
-        {"num_views": 10**9},
-        {"format": 2},
+        {"num_symmetries": 10**9},
+        {"format": 3},
+        {"format": [1]},
         {"model": "yolo"},
     ],
     ids=lambda changes: str(changes)[:50],

@@ -172,7 +172,7 @@ def test_other_views_are_averaged_as_logits():
     logit = predict_scores(model, plain)
     logit = np.log(logit / (1 - logit))
     expected = 1 / (1 + np.exp(-(logit + 2 * (logit + 2)) / 3))
-    got = predict_scores(model, plain, views=other, num_views=2)
+    got = predict_scores(model, plain, copies=other, num_copies=2)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
@@ -213,7 +213,7 @@ def test_the_history_records_the_rate_used():
         {"head_pooling": "mean"},
         {"stackwise_num_filters": (0, 1, 1)},
         {"dense_units": (8, 0)},
-        {"num_test_views": 4},
+        {"num_test_copies": 4},
     ],
 )
 def test_settings_out_of_range_are_refused(change):

@@ -271,10 +271,10 @@ def test_damage_is_said_and_mended(finished, capsys, refuse_to_build, name, harm
 @pytest.mark.slow
 def test_test_views_are_the_same_each_time(tmp_path):
     augment = AugmentConfig(horizontal_flip=True, shift_px=2)
-    config = dataclasses.replace(CONFIG, epochs=1, augment=augment, num_test_views=2)
+    config = dataclasses.replace(CONFIG, epochs=1, augment=augment, num_test_copies=2)
     wanted = CELLS[:1]
     first = run(tmp_path / "a", wanted, config)
-    plain = run(tmp_path / "b", wanted, dataclasses.replace(config, num_test_views=0))
+    plain = run(tmp_path / "b", wanted, dataclasses.replace(config, num_test_copies=0))
     assert_same(run(tmp_path / "c", wanted, config), first)
     key = (CELLS[0], 1)
     assert not np.array_equal(first[key].scores, plain[key].scores)

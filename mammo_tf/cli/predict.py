@@ -57,7 +57,7 @@ class _Settings:
     type=float,
     help="Least score, 0 to 1. A score says how sure the network is, which is not the probability "
     "of a lesion and still less of cancer. [default: the detector's own, by which it had one false "
-    "positive a film on films it was not trained on]",
+    "positive an image on images it was not trained on]",
 )
 @click.option("--max-boxes", type=int, default=20, help="Most lesions an image, 1 to 200.")
 @click.option(

@@ -56,14 +56,22 @@ class ModelConfig:
         object.__setattr__(self, "options", known | dict(self.options))
 
     def replace_options(self, assignments: Mapping[str, str]) -> "ModelConfig":
-        """Returns a copy with options changed as the command line gives them, as text."""
-        known = model_options(self.name)
+        """Returns a copy with options changed as the command line gives them, as text.
+
+        Args:
+            assignments: Options; "name" may be among them, and another model than this starts
+                from its own defaults.
+        """
+        assignments = dict(assignments)
+        name = assignments.pop("name", self.name)
+        base = self if name == self.name else ModelConfig(name=name)
+        known = model_options(base.name)
         changes = {}
-        for name, text in assignments.items():
-            if name not in known:
-                raise UserError(_unknown(self.name, name, known))
-            changes[name] = parse_like(text, known[name], f"model.{name}")
-        return dataclasses.replace(self, options=dict(self.options) | changes)
+        for option, text in assignments.items():
+            if option not in known:
+                raise UserError(_unknown(base.name, option, known))
+            changes[option] = parse_like(text, known[option], f"model.{option}")
+        return dataclasses.replace(base, options=dict(base.options) | changes)
 
 
 def model_options(name: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Task:
 _OPTIONAL = ("masks", "boxes", "box_labels")
 
 
-class _Lazy:
+class Lazy:
     """An array-like of images that are read one at a time; `numpy.asarray` reads them all."""
 
     def __init__(self, array: np.ndarray):
@@ -123,7 +123,7 @@ class _Lazy:
         return whole if dtype is None else whole.astype(dtype)
 
 
-class Rows(_Lazy):
+class Rows(Lazy):
     """Some images of an array, in an order of their own; the array stays on disk.
 
     Examples:
@@ -144,7 +144,7 @@ class Rows(_Lazy):
         return self._array[self._indices[index]]
 
 
-class SideBySide(_Lazy):
+class SideBySide(Lazy):
     """Examples of several parts, laid side by side as they are read; the array stays on disk.
 
     Args:

@@ -22,6 +22,9 @@ from mammo_tf.training.reused_model import ReusedModel
 from mammo_tf.training.store import Cell, CellStore, derive_seed
 from mammo_tf.training.tensorboard_log import CellLog
 
+# A seed follows from this text, so that it stays as it is however the setting is called.
+SEED_OF_COPIES = "test views"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassifierCells:
@@ -106,16 +109,16 @@ class ClassifierCells:
         kept = self.store.load_scores(cell, name, expected, columns)
         if kept is not None:
             return kept
-        views = None
-        if self.config.num_test_views:
-            seed = derive_seed(self.seed, "test views", cell.fold)
+        copies = None
+        if self.config.num_test_copies:
+            seed = derive_seed(self.seed, SEED_OF_COPIES, cell.fold)
             augment = self.config.augment
-            views = self._feed([cratio], test, seed=seed, augment=augment, shuffle=False)
+            copies = self._feed([cratio], test, seed=seed, augment=augment, shuffle=False)
         scores = predict_scores(
             self.reused.load(self.store, cell),
             self._feed([cratio], test),
-            views=views,
-            num_views=self.config.num_test_views,
+            copies=copies,
+            num_copies=self.config.num_test_copies,
         )
         scored = replace(expected, scores=scores)
         self.store.save_scores(cell, name, scored, columns)

@@ -35,7 +35,7 @@ class TrainingConfig:
         ema_momentum: Keep a moving average of the weights and validate and test that one;
             None for the weights themselves.
         augment: Random changes of training images.
-        num_test_views: Predictions are means over the plain image and this many augmented copies.
+        num_test_copies: Predictions are means over the plain image and this many augmented copies.
         jit_compile: Compile with XLA, once for each size of batch; on a CPU that costs more than it
             wins.
         deterministic: Let TensorFlow use reproducible kernels only, so that a seed gives the same
@@ -60,7 +60,7 @@ class TrainingConfig:
     patience: int | None = 10
     ema_momentum: float | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    num_test_views: int = 0
+    num_test_copies: int = 0
     jit_compile: bool = False
     deterministic: bool = True
 
@@ -74,7 +74,7 @@ class TrainingConfig:
         check_range("epsilon", self.epsilon, 1e-12, 1)
         check_range("weight_decay", self.weight_decay, 0, 1)
         check_range("label_smoothing", self.label_smoothing, 0, 0.5)
-        check_range("num_test_views", self.num_test_views, 0, 1000)
+        check_range("num_test_copies", self.num_test_copies, 0, 1000)
         if self.patience is not None:
             check_range("patience", self.patience, 1, 100_000)
         if self.ema_momentum is not None:
@@ -82,8 +82,8 @@ class TrainingConfig:
         check_choice("class_weights", self.class_weights, ("balanced", "none"))
         check_choice("monitor", self.monitor, MONITORS)
         check_choice("schedule", self.schedule, SCHEDULES)
-        if self.num_test_views and self.augment.is_identity:
+        if self.num_test_copies and self.augment.is_identity:
             raise UserError(
-                "`num_test_views` needs an augmentation to make other views with. Received: "
-                f"num_test_views={self.num_test_views} and no augmentation; set `augment` or 0."
+                "`num_test_copies` needs an augmentation to make the copies with. Received: "
+                f"num_test_copies={self.num_test_copies} and no augmentation; set `augment` or 0."
             )

@@ -136,16 +136,16 @@ def predict_scores(
     model: keras.Model,
     feed: tf.data.Dataset | np.ndarray,
     *,
-    views: tf.data.Dataset | None = None,
-    num_views: int = 0,
+    copies: tf.data.Dataset | None = None,
+    num_copies: int = 0,
 ) -> np.ndarray:
     """Scores examples in the feed's order.
 
     Args:
         model: Gives (batch, 1) or (batch, K) logits.
         feed: Ordered batches of (images, labels), or standardised images (n, height, width, 1).
-        views: The same examples in the same order, augmented anew each pass.
-        num_views: Passes over `views`; logits are averaged over them and the plain one.
+        copies: The same examples in the same order, augmented anew each pass.
+        num_copies: Passes over `copies`; logits are averaged over them and the plain one.
 
     Returns:
         (n,) float64 probabilities of the positive class, or (n, K) of each class. They are
@@ -155,9 +155,9 @@ def predict_scores(
         UserError: If a score is not finite.
     """
     logits = _logits(model, feed)
-    for _ in range(num_views):
-        logits = logits + _logits(model, views)
-    logits /= 1 + num_views
+    for _ in range(num_copies):
+        logits = logits + _logits(model, copies)
+    logits /= 1 + num_copies
     if not np.isfinite(logits).all():
         raise UserError(
             f"The model gives {np.sum(~np.isfinite(logits))} scores of {logits.size} that are not "

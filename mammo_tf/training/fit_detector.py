@@ -20,7 +20,7 @@ class DetectorTrainingConfig:
 
     Attributes:
         epochs: Passes; the weights after the last one are kept, there is no choice of the best
-            on so few validation films.
+            on few validation images.
         batch_size: Images a step; 32 in SSD.
         optimizer: "adamw", or "sgd" with momentum 0.9 as in SSD.
         learning_rate: Its highest value; it falls to a hundredth along a cosine. 1e-3 in SSD.

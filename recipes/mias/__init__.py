@@ -1,1 +1,1 @@
-"""Classify and find lesions on mini-MIAS (Jin & Zheng)."""
+"""Classify and find lesions, as Jin and Zheng did on mini-MIAS."""

@@ -1,41 +1,25 @@
 """Trains and tests the three-class classifier: each way to cut, each way to split, each fold."""
 
 import functools
-import hashlib
-import shutil
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from mammo_tf.config import to_plain
-from mammo_tf.errors import UserError
-from mammo_tf.pipelines.feed import make_feed
-from mammo_tf.pipelines.mias_films import Films
-from mammo_tf.pipelines.mias_patches import CLASSES, PatchSet
-from mammo_tf.progress import progress
-from mammo_tf.recipes.mias.classify_config import (
-    CUTS,
-    ClassifyConfig,
-    cut_patches,
-    make_classifier,
-)
-from mammo_tf.recipes.mias.classify_store import (
-    ClassifyFold,
-    cell_of,
-    load_predictions,
-    read_record,
-    save_predictions,
-)
-from mammo_tf.training.fit import fit_classifier, predict_scores
+from mammo_tf.data_source import OpenData
+from mammo_tf.evaluation import ScoredFold
+from mammo_tf.models.registry import build_model
+from mammo_tf.pipelines.tasks import patches
+from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig, cut_patches
+from mammo_tf.recipes.mias.division import Division
+from mammo_tf.training.cells import CellJob, run_cells
+from mammo_tf.training.classifier_cells import ClassifierCells, data_and_folds
 from mammo_tf.training.folds import Fold
-from mammo_tf.training.patch_splits import split_by_woman, split_like_poster
 from mammo_tf.training.reused_model import ReusedModel
-from mammo_tf.training.store import CellStore, derive_seed
-from mammo_tf.training.tensorboard_log import CellLog
+from mammo_tf.training.store import Cell, CellStore, derive_seed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,29 +28,28 @@ class ClassifyResult:
 
     Attributes:
         variant: As "centred128".
-        split: "woman", or "poster", whose scores are not to be believed.
-        folds: One `ClassifyFold` a fold, or a random division.
-        patch_size: Side of the patches in pixels of the film.
+        split: "patient", or "poster", whose scores are not to be believed.
+        folds: One a fold, or a random division; labels 0 normal, 1 benign, 2 malignant, and
+            scores (n, 3) probabilities: 1 − the first column tells lesions from normal tissue.
         num_patches: Patches cut: (normal, benign, malignant), those that only train among them.
         num_parameters: Of the network.
         seconds: What training took, all folds together; kept from the run that did it.
+        notes: What a report must say of the patches.
+        model_of: Returns the network of a fold, by its number, until the next call.
     """
 
     variant: str
     split: str
-    folds: tuple[ClassifyFold, ...]
-    patch_size: int
-    num_patches: tuple[int, int, int]
+    folds: tuple[ScoredFold, ...]
+    num_patches: tuple[int, ...]
     num_parameters: int
     seconds: float
+    notes: tuple[str, ...] = ()
+    model_of: Callable[[int], keras.Model] | None = None
 
 
 def classify(
-    films: Films,
-    folds: Sequence[Fold],
-    config: ClassifyConfig,
-    run_dir: str | Path,
-    seed: int,
+    opened: OpenData, division: Division, config: ClassifyConfig, run_dir: str | Path, seed: int
 ) -> list[ClassifyResult]:
     """Trains a network for each variant, split and fold, and scores its test part.
 
@@ -75,8 +58,8 @@ def classify(
     ends with the same numbers: a model's seed follows from `seed` and its name.
 
     Args:
-        films: All films.
-        folds: Parts of films, women kept together; the split by woman uses them.
+        opened: A data set with placed findings.
+        division: Its images, divided.
         config: What to cut and how to train.
         run_dir: The run folder, of one process at a time.
         seed: Seed of the run.
@@ -85,210 +68,109 @@ def classify(
         The results by variant, then split.
 
     Raises:
-        UserError: If a kept model was trained with other settings, or a training diverges.
-        DataError: If the films cannot be cut as asked for.
+        UserError: If the data set lacks what is needed, a kept model was trained with other
+            settings, or a training diverges.
+        DataError: If a record is damaged.
     """
     reused = ReusedModel(functools.partial(make_classifier, config), config.training)
     groups = [
         group
         for variant in config.variants
-        for group in _groups(films, folds, config, Path(run_dir), seed, variant, reused)
+        for group in _groups(opened, division, config, Path(run_dir), seed, variant, reused)
     ]
-    _train_missing(groups, config.training.epochs)
-    cells = [(group, index) for group in groups for index in range(group.num_folds)]
-    tested: dict[str, list[ClassifyFold]] = {}
-    with progress(cells, description="Testing patches", unit="model") as bar:
-        for group, index in bar:
-            tested.setdefault(group.name, []).append(group.test(index))
-    return [group.result(tested[group.name]) for group in groups]
+    jobs = [group.job(number) for group in groups for number in range(len(group.folds))]
+    tested = iter(run_cells(jobs, description="Training patches"))
+    return [group.result([next(tested) for _ in group.folds]) for group in groups]
 
 
-@dataclass(kw_only=True, eq=False)
+def make_classifier(config: ClassifyConfig) -> keras.Model:
+    """Builds the untrained network.
+
+    Raises:
+        UserError: If the model has no `num_classes`, or refuses an option.
+    """
+    shape = (config.input_size, config.input_size, 1)
+    return build_model(config.model, image_shape=shape, num_outputs=len(patches.CLASSES))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Group:
     """The cells of one variant under one split; all groups share one model."""
 
     variant: str
     split: str
-    patches: PatchSet
-    folds: Sequence[Fold]  # of patches, for the split by woman
-    num_folds: int
-    config: ClassifyConfig
-    run_dir: Path
-    seed: int
-    store: CellStore
-    reused: ReusedModel
+    model: str
+    cells: ClassifierCells
+    folds: Sequence[Fold]  # of patches
 
-    @property
-    def name(self) -> str:
-        return f"{self.variant}_{self.split}"
+    def cell(self, number: int) -> Cell:
+        return Cell(f"{self.model}_{self.variant}_{self.split}", number)
 
-    def parts(self, index: int) -> tuple[PatchSet, Fold]:
-        """The patches and their parts. The poster's copies are many, so they are made anew."""
-        if self.split == "woman":
-            return self.patches, self.folds[index]
-        return split_like_poster(
-            self.patches, seed=derive_seed(self.seed, "poster", index), index=index
+    def job(self, number: int) -> CellJob:
+        cell, fold = self.cell(number), self.folds[number]
+        return CellJob(
+            cell=cell,
+            store=self.cells.store,
+            epochs=self.cells.config.epochs,
+            train=lambda on_epoch: self.cells.train(cell, fold, (1,), on_epoch),
+            test=lambda: self.cells.test(cell, fold, 1, name="test", log_name="lesion"),
         )
 
-    def is_finished(self, index: int) -> bool:
-        return self.store.is_finished(cell_of(self.variant, self.split, index))
+    def load(self, number: int) -> keras.Model:
+        return self.cells.reused.load(self.cells.store, self.cell(number))
 
-    def train(self, index: int, on_epoch: Callable[[], object]) -> int:
-        """Trains a cell, keeps and tests it. Returns the number of epochs it took."""
-        started = time.monotonic()
-        cell, training = cell_of(self.variant, self.split, index), self.config.training
-        seed = derive_seed(self.seed, cell.name)
-        log_dir = self.run_dir / "tensorboard" / cell.name
-        shutil.rmtree(log_dir, ignore_errors=True)
-        patches, fold = self.parts(index)
-        model = self.reused.start_anew(seed)
-        result = fit_classifier(
-            model,
-            self._feed(patches, fold.train, seed=seed, augment=training.augment),
-            self._feed(patches, fold.validation),
-            training,
-            seed=seed,
-            train_labels=patches.labels[fold.train],
-            log_dir=log_dir,
-            on_epoch=lambda entry: on_epoch(),
-            compiled=True,
-        )
-        self.reused.save(
-            self.store,
-            cell,
-            list(result.history),
-            best_epoch=result.best_epoch,
-            seconds=round(time.monotonic() - started, 1),
-            num_parameters=model.count_params(),
-            model_config=model.get_config(),
-        )
-        self.test(index, patches, fold)
-        return len(result.history)
-
-    def test(
-        self, index: int, patches: PatchSet | None = None, fold: Fold | None = None
-    ) -> ClassifyFold:
-        """Scores the test part of a trained cell, or reads the scores kept."""
-        cell, training = cell_of(self.variant, self.split, index), self.config.training
-        if patches is None:
-            patches, fold = self.parts(index)
-        test = fold.test
-        expected = ClassifyFold(
-            labels=patches.labels[test],
-            probabilities=np.zeros((len(test), len(CLASSES))),
-            groups=patches.patients[test],
-            example_ids=np.asarray(patches.example_ids)[test],
-        )
-        kept = load_predictions(self.store, cell, expected)
-        if kept is not None:
-            return kept
-        views = None
-        if training.num_test_views:
-            seed = derive_seed(self.seed, "test views", cell.name)
-            views = self._feed(patches, test, seed=seed, augment=training.augment, shuffle=False)
-        probabilities = predict_scores(
-            self.reused.load(self.store, cell),
-            self._feed(patches, test),
-            views=views,
-            num_views=training.num_test_views,
-        )
-        scored = replace(expected, probabilities=probabilities)
-        save_predictions(self.store, cell, scored)
-        self._log_test(index, scored)
-        return scored
-
-    def result(self, folds: Sequence[ClassifyFold]) -> ClassifyResult:
-        cells = [cell_of(self.variant, self.split, index) for index in range(self.num_folds)]
-        records = [read_record(self.store, cell) for cell in cells]
+    def result(self, folds: Sequence[ScoredFold]) -> ClassifyResult:
+        task = self.cells.task
+        records = [self.cells.store.read_record(self.cell(k)) for k in range(len(self.folds))]
         return ClassifyResult(
             variant=self.variant,
             split=self.split,
             folds=tuple(folds),
-            patch_size=CUTS[self.variant].patch_size,
-            num_patches=tuple(np.bincount(self.patches.labels, minlength=len(CLASSES)).tolist()),
+            num_patches=tuple(np.bincount(task.labels, minlength=len(task.class_names)).tolist()),
             num_parameters=records[0]["num_parameters"],
             seconds=round(sum(record["seconds"] for record in records), 1),
+            notes=task.notes,
+            model_of=self.load,
         )
 
-    def _feed(self, patches: PatchSet, indices, **options):
-        return make_feed(
-            [patches.pixels],
-            indices,
-            patches.labels,
-            input_shape=(patches.input_size, patches.input_size),
-            batch_size=self.config.training.batch_size,
-            **options,
-        )
 
-    def _log_test(self, index: int, scored: ClassifyFold) -> None:
-        cell = cell_of(self.variant, self.split, index)
-        lesion = scored.labels > 0
-        if lesion.all() or not lesion.any():
-            return  # no AUROC
-        scores = 1 - scored.probabilities[:, 0]
-        step = self.store.best_epoch(cell)
-        with CellLog(self.run_dir / "tensorboard" / cell.name) as log:
-            log.pr_curve("test/lesion", lesion, scores, step=step)
-            log.scalars({"test/lesion_auroc": roc_auc_score(lesion, scores)}, step=step)
-
-
-def _groups(films, folds, config, run_dir, seed, variant, reused) -> list[_Group]:
-    patches = cut_patches(films, variant, config, seed=derive_seed(seed, "patches", variant))
-    divided = tuple(split_by_woman(patches, fold) for fold in folds)
+def _groups(opened, division, config, run_dir, seed, variant, reused) -> list[_Group]:
+    task = cut_patches(opened, variant, config, seed=derive_seed(seed, "patches", variant))
+    divided = {}
+    for split in division.splits(config.splits):
+        if split == "patient":
+            divided[split] = task, division.folds_of(task)
+        elif variant in config.poster_variants:
+            divided[split] = division.like_poster(task, repeats=config.poster_repeats, seed=seed)
     return [
         _Group(
             variant=variant,
             split=split,
-            patches=patches,
-            folds=divided,
-            num_folds=len(folds) if split == "woman" else config.poster_repeats,
-            config=config,
-            run_dir=run_dir,
-            seed=seed,
-            store=CellStore(run_dir, _settings(patches, folds, config, seed, variant, split)),
-            reused=reused,
+            model=config.model.name,
+            folds=folds,
+            cells=ClassifierCells(
+                task=examples,
+                config=config.training,
+                run_dir=run_dir,
+                seed=seed,
+                store=CellStore(
+                    run_dir, _settings(examples, folds, config, seed, CUTS[variant].patch_size)
+                ),
+                reused=reused,
+            ),
         )
-        for split in config.splits
-        if split == "woman" or variant in config.poster_variants
+        for split, (examples, folds) in divided.items()
     ]
 
 
-def _train_missing(groups: Sequence[_Group], most: int) -> None:
-    missing = [
-        (group, index)
-        for group in groups
-        for index in range(group.num_folds)
-        if not group.is_finished(index)
-    ]
-    if not missing:
-        return
-    bar = progress(description="Training patches", total=len(missing) * most, unit="epoch")
-    with bar:
-        for number, (group, index) in enumerate(missing, start=1):
-            bar.set_description(f"Training patches {number}/{len(missing)}")
-            # Epochs saved by stopping early are no work left.
-            bar.total -= most - group.train(index, bar.update)
-            bar.refresh()
-
-
-def _settings(patches: PatchSet, folds, config: ClassifyConfig, seed, variant, split) -> dict:
+def _settings(task, folds, config: ClassifyConfig, seed: int, patch_size: int) -> dict:
     """What decides the numbers of every cell of a variant and split, in plain values."""
-    if split == "woman" and not folds:
-        raise UserError("`folds` must hold at least one fold for the split by woman.")
-    data = hashlib.sha256()
-    data.update("\n".join([*patches.example_ids, *patches.patients]).encode() + b"\0")
-    for values in (patches.labels, patches.film_index, patches.evaluated, patches.pixels):
-        data.update(np.ascontiguousarray(values).tobytes() + b"\0")
-    for fold in folds if split == "woman" else ():
-        for part in (fold.train, fold.validation, fold.test):
-            data.update(np.asarray(part, np.int64).tobytes() + b"\0")
-    plain = to_plain(config)
-    # The others say which patches there are, which `data` knows, or which cells to train.
-    names = ("input_size", "separable", "stackwise_num_filters", "kernel_size", "pooling")
     return {
-        "variant": variant,
-        "split": split,
-        "data_and_folds": data.hexdigest()[:16],
+        "task": task.name,
+        "patch_size": patch_size,
+        "input_shape": list(task.input_shape),
+        "data_and_folds": data_and_folds(task, folds),
         "seed": seed,
-        **{name: plain[name] for name in (*names, "training")},
+        "model": to_plain(config.model),
+        "training": to_plain(config.training),
     }

@@ -6,18 +6,18 @@ classifier in numbers. Reproduced scores: docs/recipes/mias.md.
 
 from dataclasses import dataclass, field
 
-import keras
-
 from mammo_tf.config import check_range
+from mammo_tf.data_source import OpenData
 from mammo_tf.errors import UserError
-from mammo_tf.models import DepthwiseCNN
+from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.augment import AugmentConfig
-from mammo_tf.pipelines.mias_films import Films
-from mammo_tf.pipelines.mias_patches import CLASSES, PatchSet, centred_patches, sliding_patches
+from mammo_tf.pipelines.plan import make_task
+from mammo_tf.pipelines.task import Task
+from mammo_tf.pipelines.tasks import lesion_patches, sliding_patches
+from mammo_tf.recipes.mias.division import check_splits
 from mammo_tf.training.config import TrainingConfig
 
 PATCH_SIZES = (128, 256)
-SPLITS = ("woman", "poster")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Cut:
     """A way to cut patches.
 
     Attributes:
-        patch_size: Side in pixels of the film.
+        patch_size: Side in pixels of 0.2 mm, those of mini-MIAS.
         sliding: False for patches centred on lesions.
         keep_edges: Of sliding windows, see `sliding_patches`.
         break_lesions: Of sliding windows, see `sliding_patches`.
@@ -62,21 +62,18 @@ class ClassifyConfig:
     Attributes:
         variants: Names from `CUTS`: "centred128", "centred256", and "sliding" with 128 or 256,
             "_edges" or "_inner" (edges kept or not), "_break" or "_whole" (lesions broken or not).
-        splits: "woman" (to be believed) and "poster" (copies divided at random: a leak).
+        splits: "patient" (to be believed), "poster" (copies divided at random: a leak), or both;
+            None for both, but for "patient" alone where a data set has a split of its own.
         poster_variants: Those of `variants` that the poster's split is shown on.
         poster_repeats: Random divisions of the poster's kind; not stated in the poster.
         input_size: Side of the network's input; not stated in the poster.
         stride_share: Step of sliding windows against their side; "more" or "fewer subpictures" in
             the poster.
-        normals_per_film: See `sliding_patches`.
-        extra_normals: See `centred_patches`.
-        lesion_copies: See `centred_patches`.
-        separable: False trains the plain network instead, see `DepthwiseCNN`.
-        stackwise_num_filters: See `DepthwiseCNN`.
-        kernel_size: See `DepthwiseCNN`.
-        pooling: See `DepthwiseCNN`.
-        training: How the network is trained. What is CNN3's alone is not read: `head_pooling`,
-            `stackwise_num_filters`, `dense_units`. Not stated in the poster but for rotation and
+        normals_per_image: See `sliding_patches`.
+        extra_normals: See `lesion_patches`.
+        lesion_copies: See `lesion_patches`.
+        model: The network, one that takes `num_classes`; the poster's is "depthwise_cnn".
+        training: How the network is trained. Not stated in the poster but for rotation and
             vertical flip; the numbers are those with which CNN3 tells lesions from normal tissue.
 
     Raises:
@@ -89,18 +86,17 @@ class ClassifyConfig:
         "sliding128_edges_break",
         "sliding128_inner_whole",
     )
-    splits: tuple[str, ...] = SPLITS
+    splits: tuple[str, ...] | None = None
     poster_variants: tuple[str, ...] = ("centred128", "centred256")
     poster_repeats: int = 1
     input_size: int = 64
     stride_share: float = 0.25
-    normals_per_film: int = 6
+    normals_per_image: int = 6
     extra_normals: int = 4
     lesion_copies: int = 5
-    separable: bool = True
-    stackwise_num_filters: tuple[int, int, int, int] = (16, 32, 64, 64)
-    kernel_size: int = 5
-    pooling: str = "average"
+    model: ModelConfig = field(
+        default_factory=lambda: ModelConfig(name="depthwise_cnn", options={"dropout": 0.3})
+    )
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=20,
@@ -110,9 +106,8 @@ class ClassifyConfig:
             warmup_epochs=2,
             weight_decay=1e-3,
             ema_momentum=0.99,
-            dropout=0.3,
             patience=None,
-            num_test_views=8,
+            num_test_copies=8,
             # With turns by any angle a mirror image stands for the vertical flip too.
             augment=AugmentConfig(
                 horizontal_flip=True,
@@ -126,7 +121,7 @@ class ClassifyConfig:
 
     def __post_init__(self):
         _check_names("variants", self.variants, tuple(CUTS))
-        _check_names("splits", self.splits, SPLITS)
+        check_splits(self.splits)
         if not set(self.poster_variants) <= set(CUTS):
             raise UserError(
                 f"`poster_variants` must be of {', '.join(CUTS)}. Received: {self.poster_variants}."
@@ -134,43 +129,40 @@ class ClassifyConfig:
         check_range("poster_repeats", self.poster_repeats, 1, 100)
         check_range("input_size", self.input_size, 16, 128)
         check_range("stride_share", self.stride_share, 0.01, 1)
-        check_range("normals_per_film", self.normals_per_film, 1, 10_000)
+        check_range("normals_per_image", self.normals_per_image, 1, 10_000)
         check_range("extra_normals", self.extra_normals, 0, 100)
         check_range("lesion_copies", self.lesion_copies, 0, 100)
 
 
-def make_classifier(config: ClassifyConfig) -> keras.Model:
-    """Builds the untrained network; it checks its own arguments."""
-    return DepthwiseCNN(
-        image_shape=(config.input_size, config.input_size, 1),
-        num_classes=len(CLASSES),
-        stackwise_num_filters=config.stackwise_num_filters,
-        kernel_size=config.kernel_size,
-        pooling=config.pooling,
-        dropout=config.training.dropout,
-        separable=config.separable,
-    )
-
-
-def cut_patches(films: Films, variant: str, config: ClassifyConfig, *, seed: int) -> PatchSet:
+def cut_patches(opened: OpenData, variant: str, config: ClassifyConfig, *, seed: int) -> Task:
     """Cuts the patches of one variant; `seed` draws the normal ones."""
     cut = CUTS[variant]
-    shared = {"patch_size": cut.patch_size, "input_size": config.input_size, "seed": seed}
-    if not cut.sliding:
-        return centred_patches(
-            films,
-            extra_normals=config.extra_normals,
-            lesion_copies=config.lesion_copies,
+    shared = {
+        "cache_dir": opened.cache_dir,
+        "seed": seed,
+        "patch_size": cut.patch_size,
+        "input_size": config.input_size,
+    }
+    if cut.sliding:
+        plan = sliding_patches(
+            opened.catalog,
+            opened.builder,
+            stride=max(1, round(config.stride_share * cut.patch_size)),
+            keep_edges=cut.keep_edges,
+            break_lesions=cut.break_lesions,
+            normals_per_image=config.normals_per_image,
             **shared,
         )
-    return sliding_patches(
-        films,
-        stride=max(1, round(config.stride_share * cut.patch_size)),
-        keep_edges=cut.keep_edges,
-        break_lesions=cut.break_lesions,
-        normals_per_film=config.normals_per_film,
-        **shared,
-    )
+    else:
+        plan = lesion_patches(
+            opened.catalog,
+            opened.builder,
+            extra_normals=config.extra_normals,
+            lesion_copies=config.lesion_copies,
+            by_class=True,
+            **shared,
+        )
+    return make_task(plan, opened.catalog, opened.builder, cratios=(1,), cache_dir=opened.cache_dir)
 
 
 def _check_names(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -1,43 +1,40 @@
 """The poster's future work: the detector proposes, the patch classifier scores again."""
 
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.data_source import OpenData
 from mammo_tf.evaluation import froc
-from mammo_tf.files import write_json
 from mammo_tf.models.ssd import Detections
-from mammo_tf.pipelines.mias_films import Films
-from mammo_tf.pipelines.mias_patches import CLASSES
-from mammo_tf.progress import progress
+from mammo_tf.pipelines.sliding import window_middles
+from mammo_tf.pipelines.tasks import patches
+from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
-from mammo_tf.recipes.mias.classify_places import classify_places
-from mammo_tf.recipes.mias.classify_store import load_classifier
 from mammo_tf.recipes.mias.config import CombineConfig
 from mammo_tf.recipes.mias.detect import DetectedFold
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores, images_of, score_detections
+from mammo_tf.recipes.mias.proposals import Judged, judge, middles_px
 
-TIMED_FILMS = 4
-STRIDE_PX = 32  # of the sliding window that the combination is timed against
+TIMED_IMAGES = 4
+STRIDE = 32  # pixels of 0.2 mm, of the sliding window that the combination is timed against
 _SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
 class Combined:
-    """Detector alone and both together, on the same test films.
+    """Detector alone and both together, on the same test images.
 
     Attributes:
         before: The detector alone, its proposals cut to as many as the classifier sees.
         after: Scored again.
-        fold_weights: The classifier's weight that each fold's validation films chose.
-        detector_ms: Time of the detector for a film.
-        classifier_ms: Time of the classifier for a film's proposals.
-        sliding_ms: Time of the classifier sliding over a whole film in steps of 32 pixels.
-        sliding_places: Number of places it looks at then.
+        fold_weights: The classifier's weight that each fold's validation images chose.
+        detector_ms: Time of the detector for an image.
+        classifier_ms: Time of the classifier's network for an image's proposals.
+        sliding_ms: Time of the classifier's network sliding over a whole image in steps of 6.4 mm.
+        sliding_places: Number of places in an image that it looks at then.
     """
 
     before: Scores
@@ -50,8 +47,9 @@ class Combined:
 
 
 def combine(
-    films: Films,
+    opened: OpenData,
     detected: Sequence[DetectedFold],
+    classified: ClassifyResult,
     config: CombineConfig,
     classify_config: ClassifyConfig,
     run_dir: Path,
@@ -59,22 +57,28 @@ def combine(
     num_resamples: int,
     seed: int,
 ) -> Combined:
-    """Scores each test film's proposals again by the classifier of the same fold.
+    """Scores each test image's proposals again by the classifier of the same fold.
 
-    Neither network has seen the women of the fold's test part. How much the classifier counts is
-    decided on the fold's validation films: the weight with the highest mean sensitivity.
+    Neither network has seen the patients of the fold's test part. How much the classifier counts
+    is decided on the fold's validation images: the weight with the highest mean sensitivity.
 
     Args:
-        films: All films.
-        detected: What the detectors of the split by woman found.
+        opened: The data set.
+        detected: What the detectors of the split by patient found.
+        classified: The classifiers of that split.
         config: Proposals and weights.
-        classify_config: Of the classifiers trained in the same run folder.
+        classify_config: How their patches were cut.
         run_dir: The run folder.
         num_resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
     """
-    folds = [_first(fold, config.proposals) for fold in detected if fold.split == "woman"]
-    judged = [_judge(films, fold, config, classify_config, run_dir) for fold in folds]
+    sizes = {
+        "patch_size": CUTS[config.variant].patch_size,
+        "input_size": classify_config.input_size,
+    }
+    folder = Path(run_dir) / "combine"
+    folds = [_first(fold, config.proposals) for fold in detected if fold.split == "patient"]
+    judged = [_judge(opened, fold, classified, folder, config.variant, sizes) for fold in folds]
     chosen = tuple(_choose(fold, said, config) for fold, said in zip(folds, judged, strict=True))
     by_fold = {
         fold.cell.fold: (said, weight)
@@ -83,22 +87,21 @@ def combine(
 
     def rescore(fold: DetectedFold, index: int, detections: Detections) -> Detections:
         said, weight = by_fold[fold.cell.fold]
-        return rescored(detections, said.probabilities[index], weight)
+        return rescored(detections, said.probabilities[fold.task.example_ids[index]], weight)
 
     options = {"num_resamples": num_resamples, "seed": seed}
-    names = folds[0].examples.class_names
+    names = folds[0].task.box_class_names
     before = images_of(folds, "lesion"), _by_class(folds, None)
     after = images_of(folds, "lesion", change=rescore), _by_class(folds, rescore)
-    first = by_fold[folds[0].cell.fold][0]
-    sliding_ms, places = _kept_sliding_time(films, config, classify_config, run_dir, folds[0])
+    sliding, num_places = _slide(opened, folds[0], classified, folder, config.variant, sizes)
     return Combined(
         before=score_detections("detector alone", *before, names, **options),
         after=score_detections("detector and classifier", *after, names, **options),
         fold_weights=chosen,
         detector_ms=1000 * float(np.mean([fold.facts["seconds_an_image"] for fold in folds])),
-        classifier_ms=first.milliseconds,
-        sliding_ms=sliding_ms,
-        sliding_places=places,
+        classifier_ms=float(np.mean([said.milliseconds for said in judged])),
+        sliding_ms=sliding.milliseconds,
+        sliding_places=num_places,
     )
 
 
@@ -135,14 +138,6 @@ def _mean(ours, theirs, weight: float):
     return np.maximum(ours, _SMALLEST) ** (1 - weight) * np.maximum(theirs, _SMALLEST) ** weight
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """(m, 3) probabilities for the proposals of each image, and the time that an image took."""
-
-    probabilities: dict[int, np.ndarray]
-    milliseconds: float
-
-
 def _first(fold: DetectedFold, count: int) -> DetectedFold:
     """Keeps the surest detections of each image."""
     kept = {index: found.take(slice(count)) for index, found in fold.found["lesion"].items()}
@@ -150,64 +145,53 @@ def _first(fold: DetectedFold, count: int) -> DetectedFold:
 
 
 def _judge(
-    films: Films, fold: DetectedFold, config: CombineConfig, classify_config, run_dir: Path
-) -> _Judged:
-    """Lets the fold's classifier look at every proposal; kept, so that it is done once."""
-    path = Path(run_dir) / "combine" / f"{fold.cell.name}-{config.variant}.json"
-    rows = {film.image_id: row for row, film in enumerate(films.films)}
-    wanted = {
-        fold.examples.image_ids[index]: found for index, found in fold.found["lesion"].items()
+    opened: OpenData,
+    fold: DetectedFold,
+    classified: ClassifyResult,
+    folder: Path,
+    variant: str,
+    sizes: dict,
+) -> Judged:
+    """Lets the fold's own classifier look at every proposal."""
+    places = {
+        fold.task.example_ids[index]: middles_px(found, tuple(fold.task.shapes[index].tolist()))
+        for index, found in fold.found["lesion"].items()
     }
-    kept = _kept(path, wanted)
-    if kept is None:
-        model = load_classifier(run_dir, config.variant, fold.cell.fold)
-        size, input_size = CUTS[config.variant].patch_size, classify_config.input_size
-        _look(films, 0, np.full((config.proposals, 2), 512), model, size, input_size)  # compiles
-        said, started = {}, time.monotonic()
-        for name, found in progress(wanted.items(), description="Scoring again", unit="film"):
-            places = _middles(found, films.pixels.shape[1:])
-            said[name] = _look(films, rows[name], places, model, size, input_size).tolist()
-        kept = {"milliseconds": 1000 * (time.monotonic() - started) / len(wanted), "said": said}
-        write_json(path, kept)
-    return _Judged(
-        {
-            index: np.reshape(kept["said"][fold.examples.image_ids[index]], (-1, len(CLASSES)))
-            for index in fold.found["lesion"]
-        },
-        float(kept["milliseconds"]),
-    )
+    path = folder / f"{fold.cell.name}-{variant}.json"
+    return judge(opened, places, lambda: classified.model_of(fold.cell.fold), path, **sizes)
 
 
-def _kept(path: Path, wanted: dict[str, Detections]) -> dict | None:
-    try:
-        kept = json.loads(path.read_bytes())
-        whole = all(len(kept["said"][name]) == len(found) for name, found in wanted.items())
-        whole = whole and float(kept["milliseconds"]) >= 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return kept if whole else None
+def _slide(
+    opened: OpenData,
+    fold: DetectedFold,
+    classified: ClassifyResult,
+    folder: Path,
+    variant: str,
+    sizes: dict,
+) -> tuple[Judged, int]:
+    """Lets a classifier slide over the first test images, to be timed. Returns places an image."""
+    rows, places = opened.catalog.rows(), {}
+    for index in fold.parts["test"][:TIMED_IMAGES]:
+        name = fold.task.example_ids[index]
+        info = opened.catalog.images[rows[name]]
+        side, step = (patches.size_px(info, size) for size in (sizes["patch_size"], STRIDE))
+        places[name] = window_middles(info.shape, side, step)
+    path = folder / f"sliding-{variant}.json"
+    judged = judge(opened, places, lambda: classified.model_of(fold.cell.fold), path, **sizes)
+    return judged, round(np.mean([len(found) for found in places.values()]))
 
 
-def _look(films: Films, row: int, places, model, patch_size: int, input_size: int) -> np.ndarray:
-    mirrored = films.films[row].laterality == "R"
-    pixels = np.asarray(films.pixels[row])
-    return classify_places(model, pixels, places, patch_size, input_size, mirrored)
-
-
-def _middles(found: Detections, shape: tuple[int, int]) -> np.ndarray:
-    boxes = np.asarray(found.boxes_yxyx).reshape(-1, 4)
-    return (boxes[:, :2] + boxes[:, 2:]) / 2 * (np.array(shape) - 1)
-
-
-def _choose(fold: DetectedFold, said: _Judged, config: CombineConfig) -> float:
-    """The weight that finds most in the fold's validation films; of equal ones the smallest."""
+def _choose(fold: DetectedFold, said: Judged, config: CombineConfig) -> float:
+    """The weight that finds most in the fold's validation images; of equal ones the smallest."""
 
     def sensitivity(weight: float) -> float:
         images = images_of(
             [fold],
             "lesion",
             ("validation",),
-            lambda _, index, found: rescored(found, said.probabilities[index], weight),
+            lambda _, index, found: rescored(
+                found, said.probabilities[fold.task.example_ids[index]], weight
+            ),
         )
         return froc(images, rates=RATES, num_resamples=0).mean_sensitivity.value
 
@@ -228,30 +212,3 @@ def _by_class(folds: Sequence[DetectedFold], change):
         )
 
     return images_of(folds, "lesion", change=split)
-
-
-def _kept_sliding_time(films, config, classify_config, run_dir, fold: DetectedFold):
-    """`_sliding_time`, measured once and kept, so that a finished run gives the same report."""
-    path = Path(run_dir) / "combine" / f"sliding-{config.variant}.json"
-    try:
-        kept = json.loads(path.read_bytes())
-        return float(kept["milliseconds"]), int(kept["places"])
-    except (OSError, ValueError, KeyError, TypeError):
-        milliseconds, places = _sliding_time(
-            films, config, classify_config, run_dir, fold.cell.fold
-        )
-        write_json(path, {"milliseconds": milliseconds, "places": places})
-        return milliseconds, places
-
-
-def _sliding_time(films, config: CombineConfig, classify_config, run_dir, fold: int):
-    """Milliseconds a film, and places, of the classifier alone sliding over whole films."""
-    model = load_classifier(run_dir, config.variant, fold)
-    size, input_size = CUTS[config.variant].patch_size, classify_config.input_size
-    steps = [np.arange(size // 2, side, STRIDE_PX) for side in films.pixels.shape[1:]]
-    places = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    _look(films, 0, places, model, size, input_size)
-    started = time.monotonic()
-    for row in range(TIMED_FILMS):
-        _look(films, row, places, model, size, input_size)
-    return 1000 * (time.monotonic() - started) / TIMED_FILMS, len(places)

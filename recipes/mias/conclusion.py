@@ -10,7 +10,7 @@ from mammo_tf.recipes.mias.combine import Combined
 from mammo_tf.recipes.mias.detect_scores import HONEST, HONEST_LESIONS, LEAKY, Scores
 from mammo_tf.recipes.mias.summary import lesion_auroc, malignant_auroc
 
-NORMAL_95 = 1.96  # two-sided; the two sets of films are taken as independent
+NORMAL_95 = 1.96  # two-sided; the two sets of images are taken as independent
 
 
 def answer(
@@ -35,17 +35,18 @@ def _detection(scores: Sequence[Scores]) -> list[str]:
     said = []
     if honest:
         said.append(
-            f"On women it has not seen, the detector finds {honest.froc_centre.sensitivities[1]} "
-            "of the lesions at one false positive a film; its average precision at IoU 0.5 is "
+            "On patients it has not seen, the detector finds "
+            f"{honest.froc_centre.sensitivities[1]} of the lesions at one false positive an "
+            "image; its average precision at IoU 0.5 is "
             f"{honest.lesion.per_class['lesion']} whatever the class, and the mAP over benign and "
             f"malignant {honest.per_class.mean}."
         )
     if alike and leaky:
         said.append(
-            "On films with lesions only, as the poster's split has them, its mAP is "
-            f"{alike.per_class.mean} on women it has not seen. The same detector on the poster's "
-            f"kind of split has {leaky.per_class.mean} (the poster: 0.803), "
-            f"{_compare(alike, leaky)}"
+            "On images with lesions only, as the poster's split has them, its mAP is "
+            f"{alike.per_class.mean} on patients it has not seen. The same detector on the "
+            f"poster's kind of split has {leaky.per_class.mean} (the poster, on its own "
+            f"images: 0.803), {_compare(alike, leaky)}"
         )
     return said
 
@@ -55,7 +56,7 @@ def _compare(honest: Scores, leaky: Scores) -> str:
     error = np.hypot(first.standard_error, second.standard_error)
     if second.value - first.value > NORMAL_95 * error:
         return (
-            "more than chance explains: the difference is what copies of one film on both sides "
+            "more than chance explains: the difference is what copies of one image on both sides "
             "of a split are worth, not skill."
         )
     return (
@@ -70,7 +71,7 @@ def _classification(classified: Sequence[ClassifyResult]) -> list[str]:
         if result.variant != classified[0].variant:
             continue
         malignant = malignant_auroc(result)
-        where = "women not seen" if result.split == "woman" else "the poster's kind of split"
+        where = "patients not seen" if result.split == "patient" else "the poster's kind of split"
         said.append(
             f"Patches ({result.variant}), {where}: lesion against normal tissue AUROC "
             f"{lesion_auroc(result)}, malignant against benign {malignant}"
@@ -81,7 +82,7 @@ def _classification(classified: Sequence[ClassifyResult]) -> list[str]:
 
 def _chance(estimate: Estimate) -> str:
     if not np.isfinite(estimate.low):
-        return ", on too few women to say whether that is better than chance"
+        return ", on too few patients to say whether that is better than chance"
     return ", which is no better than chance" if estimate.low <= 0.5 else ""
 
 
@@ -93,6 +94,6 @@ def _combination(combined: Combined | None) -> list[str]:
         "Scoring the detector's proposals again by the classifier takes the mean sensitivity from "
         f"{before.froc_centre.mean_sensitivity} to {after.froc_centre.mean_sensitivity} and the "
         f"mAP from {before.per_class.mean} to {after.per_class.mean}, in "
-        f"{combined.classifier_ms:.0f} ms a film on top of {combined.detector_ms:.0f} ms; the "
-        f"classifier alone, sliding over the film, takes {combined.sliding_ms:.0f} ms."
+        f"{combined.classifier_ms:.0f} ms an image on top of {combined.detector_ms:.0f} ms; the "
+        f"classifier alone, sliding over the image, takes {combined.sliding_ms:.0f} ms."
     ]

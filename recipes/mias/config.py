@@ -1,7 +1,7 @@
 """Jin and Zheng's poster: three-class classification and SSD detection on mini-MIAS.
 
 Poster: Y. Jin and Y. Zheng, "Medical Image Processing with Deep Learning".
-Command: ``mammo-tf recipe mias --manual-dir FOLDER``.
+Command: ``mammo-tf recipe mias --manual-dir FOLDER``; ``--dataset`` for other images.
 Reported scores: AP benign 0.8, malignant 0.806, mAP 0.803 on its test set; 0.879, 0.907, 0.902 on
 all sets. Reproduced scores, hardware and times: docs/recipes/mias.md.
 """
@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 
 from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
+from mammo_tf.found import data_sets
+from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
 from mammo_tf.recipes.mias.detect_config import DetectConfig
+from mammo_tf.training.folds import SplitConfig
 
 PARTS = ("classify", "detect", "combine")
 
@@ -22,8 +25,8 @@ class CombineConfig:
 
     Attributes:
         variant: The classifier's way to cut, see `CUTS`.
-        proposals: Most detections of a film that the classifier looks at.
-        weights: Weights of the classifier tried on the validation films; 0 leaves the detector's
+        proposals: Most detections of an image that the classifier looks at.
+        weights: Weights of the classifier tried on the validation images; 0 leaves the detector's
             order, 1 is the classifier's alone.
     """
 
@@ -37,8 +40,10 @@ class MiasConfig:
     """Everything that decides the numbers of a run.
 
     Attributes:
-        num_folds: Cross-validation folds by woman; not stated in the poster.
-        validation_fraction: Share of the films outside the test part; 7:1:2 with five folds.
+        dataset: A data set's name, see `mammo-tf data list`; the poster's is mini_mias.
+        variant: Which variant of the data set; None for its first.
+        phantom: The synthetic set to make first; None for real files.
+        split: How images are divided by patient; not stated in the poster.
         seed: Seed of folds, patches, weights, order and bootstrap; not stated in the poster.
         num_resamples: Bootstrap resamples of the intervals; the poster has none.
         classify: The patch classifier.
@@ -49,8 +54,10 @@ class MiasConfig:
         UserError: If a value is out of its range.
     """
 
-    num_folds: int = 5
-    validation_fraction: float = 0.125
+    dataset: str = "mini_mias"
+    variant: str | None = None
+    phantom: PhantomConfig | None = None
+    split: SplitConfig = field(default_factory=SplitConfig)
     seed: int = 1
     num_resamples: int = 1000
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
@@ -58,9 +65,8 @@ class MiasConfig:
     combine: CombineConfig = field(default_factory=CombineConfig)
 
     def __post_init__(self):
+        check_choice("dataset", self.dataset, tuple(data_sets()))
         ranges = {
-            "num_folds": (self.num_folds, 2, 20),
-            "validation_fraction": (self.validation_fraction, 0.01, 0.5),
             "seed": (self.seed, 0, 2**31 - 1),
             "num_resamples": (self.num_resamples, 100, 100_000),
             "combine.proposals": (self.combine.proposals, 1, 200),

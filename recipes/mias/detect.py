@@ -1,7 +1,6 @@
 """Trains the detectors of the recipe, fold by fold, and keeps what they find."""
 
-import hashlib
-import json
+import functools
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -12,25 +11,24 @@ import keras
 import numpy as np
 
 from mammo_tf.config import to_plain
-from mammo_tf.files import write_json
-from mammo_tf.models.ssd import SSD, Detections, find_detections
+from mammo_tf.data_source import OpenData
+from mammo_tf.models.ssd import SSD, Detections
 from mammo_tf.models.ssd.vgg16_weights import load_vgg16_weights
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
-from mammo_tf.pipelines.detection.detector import Detector, describe_detector
-from mammo_tf.pipelines.detection.examples import DetectionExamples, turned_copies
-from mammo_tf.pipelines.detection.films import examples_of_films
-from mammo_tf.pipelines.mias_films import Films
-from mammo_tf.progress import progress
+from mammo_tf.pipelines.detection.detector import Detector
+from mammo_tf.pipelines.plan import make_task
+from mammo_tf.pipelines.task import Task
+from mammo_tf.pipelines.tasks import detection
 from mammo_tf.recipes.mias.detect_config import DetectConfig
-from mammo_tf.training.fit_detector import fit_detector
+from mammo_tf.recipes.mias.detect_found import keep_found, look, read_found
+from mammo_tf.recipes.mias.division import Division
+from mammo_tf.training.cells import CellJob, run_cells
+from mammo_tf.training.classifier_cells import data_and_folds
+from mammo_tf.training.fit_detector import DetectorTrainingConfig, fit_detector
 from mammo_tf.training.folds import Fold
-from mammo_tf.training.patch_splits import divide_at_random
 from mammo_tf.training.store import WEIGHTS, Cell, CellStore, derive_seed
 from mammo_tf.training.tensorboard_log import CellLog
 
-FOUND = "detections.json"
-MAX_BOXES = 50
-MODES = ("lesion", "by_class")
 PARTS = ("train", "validation", "test")
 
 
@@ -39,48 +37,47 @@ class DetectedFold:
     """What one detector found.
 
     Attributes:
-        split: "woman" or "poster".
+        split: "patient" or "poster".
         cell: The trained cell.
-        examples: The images of the split.
-        parts: Indices into `examples`: "train", "validation", "test".
+        task: The images of the split.
+        parts: Indices into `task`: "train", "validation", "test".
         found: For each mode, "lesion" (class-agnostic) and "by_class", {index: detections}. The
             poster's split has all images, since the poster scores them all; the other's training
-            images are left out.
+            images are left out. Boxes are relative to the image.
         facts: Plain values: seconds, seconds an image, parameters.
     """
 
     split: str
     cell: Cell
-    examples: DetectionExamples = field(repr=False)
+    task: Task = field(repr=False)
     parts: dict[str, np.ndarray]
     found: dict[str, dict[int, Detections]] = field(repr=False)
     facts: dict
 
 
 def detect(
-    films: Films, folds: Sequence[Fold], config: DetectConfig, run_dir: Path, seed: int
+    opened: OpenData, division: Division, config: DetectConfig, run_dir: Path, seed: int
 ) -> list[DetectedFold]:
     """Trains every detector that is missing and returns what all of them found.
 
     Args:
-        films: All films.
-        folds: Folds over the films, by woman.
+        opened: A data set with placed findings.
+        division: Its images, divided.
         config: How to train.
         run_dir: The run folder; finished detectors in `cells` are only read.
         seed: Seed of the run.
 
     Returns:
         One `DetectedFold` for each split and fold, in order.
+
+    Raises:
+        UserError: If no finding's place is known, a kept detector was trained with other
+            settings, or a training diverges.
+        DataError: If a record is damaged.
     """
-    jobs = plan(films, folds, config, seed)
-    store = CellStore(run_dir, _settings(jobs, config, seed))
-    missing = [job for job in jobs if not store.is_finished(job.cell)]
-    total = sum(job.epochs(config) for job in missing)
-    with progress(description="Training detectors", total=total, unit="epoch") as bar:
-        for number, job in enumerate(missing, start=1):
-            bar.set_description(f"Training detector {number}/{len(missing)}")
-            _train(job, config, store, run_dir, seed, bar.update)
-    return [_read(job, config, store) for job in jobs]
+    plan = detection(opened.catalog, size=2 * config.shape[0])
+    task = make_task(plan, opened.catalog, opened.builder, cratios=(1,), cache_dir=opened.cache_dir)
+    return train_and_look(list_jobs(task, division, config, seed), config, run_dir, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +86,13 @@ class Job:
 
     split: str
     cell: Cell
-    examples: DetectionExamples = field(repr=False)
-    parts: dict[str, np.ndarray]
+    task: Task = field(repr=False)
+    fold: Fold
 
-    def epochs(self, config: DetectConfig) -> int:
-        """Passes over the training images."""
-        return config.poster_epochs if self.split == "poster" else config.training.epochs
+    @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """Indices into `task` by the part's name."""
+        return {name: getattr(self.fold, name) for name in PARTS}
 
     @property
     def scored(self) -> np.ndarray:
@@ -102,24 +100,49 @@ class Job:
         kept = PARTS if self.split == "poster" else ("validation", "test")
         return np.concatenate([self.parts[name] for name in kept])
 
+    def training(self, config: DetectConfig) -> DetectorTrainingConfig:
+        """How it is trained; the poster's split has its own number of epochs."""
+        training = config.training
+        if self.split == "patient":
+            return training
+        epochs = config.poster_epochs
+        return replace(training, epochs=epochs, warmup_epochs=min(training.warmup_epochs, epochs))
 
-def plan(films: Films, folds: Sequence[Fold], config: DetectConfig, seed: int) -> list[Job]:
+
+def list_jobs(task: Task, division: Division, config: DetectConfig, seed: int) -> list[Job]:
     """Lists the detectors to train, with their images and parts."""
-    examples = examples_of_films(films, size=2 * config.shape[0])
-    name = f"{config.variant}_{config.backbone}"
     jobs = []
-    if "woman" in config.splits:
-        rows = {image_id: row for row, image_id in enumerate(examples.image_ids)}
-        for fold in folds:
-            parts = {part: _rows_of(films, getattr(fold, part), rows) for part in PARTS}
-            jobs.append(Job("woman", Cell(f"{name}_woman", (1,), fold.index), examples, parts))
-    if "poster" in config.splits:
-        copies = turned_copies(examples.take(np.flatnonzero(examples.has_lesion)))
-        for repeat in range(config.poster_repeats):
-            fold = divide_at_random(len(copies), derive_seed(seed, "poster split", repeat))
-            parts = {part: getattr(fold, part) for part in PARTS}
-            jobs.append(Job("poster", Cell(f"{name}_poster", (1,), repeat), copies, parts))
+    for split in division.splits(config.splits):
+        images, folds = task, ()
+        if split == "patient":
+            folds = division.folds_of(task)
+        else:
+            images, folds = division.like_poster(
+                task.take(np.flatnonzero(task.has_box)),
+                repeats=config.poster_repeats,
+                seed=derive_seed(seed, "detection"),
+            )
+        name = f"{config.variant}_{config.backbone}_{split}"
+        jobs += [Job(split, Cell(name, fold.index), images, fold) for fold in folds]
     return jobs
+
+
+def train_and_look(
+    jobs: Sequence[Job], config: DetectConfig, run_dir: Path, seed: int
+) -> list[DetectedFold]:
+    """Trains the detectors that are missing, and returns what each job's finds."""
+
+    def cell_job(job: Job) -> CellJob:
+        store = CellStore(run_dir, _settings(job, config, seed))
+        return CellJob(
+            cell=job.cell,
+            store=store,
+            epochs=job.training(config).epochs,
+            train=functools.partial(_train, job, config, store, Path(run_dir), seed),
+            test=functools.partial(_read, job, config, store),
+        )
+
+    return run_cells([cell_job(job) for job in jobs], description="Training detectors")
 
 
 def build_model(config: DetectConfig, class_names: Sequence[str]) -> SSD:
@@ -137,9 +160,9 @@ def build_model(config: DetectConfig, class_names: Sequence[str]) -> SSD:
     return model
 
 
-def _rows_of(films: Films, indices, rows: dict[str, int]) -> np.ndarray:
-    names = (films.films[index].image_id for index in indices)
-    return np.array([rows[name] for name in names if name in rows], int)
+def weights_path(run_dir: Path, detected: DetectedFold) -> Path:
+    """Where a detector's weights are; `mammo-tf predict` takes them."""
+    return Path(run_dir) / "cells" / detected.cell.name / WEIGHTS
 
 
 def _train(
@@ -149,20 +172,18 @@ def _train(
     run_dir: Path,
     seed: int,
     on_epoch: Callable[[], object],
-) -> None:
-    """Trains a detector, looks at its images, and keeps both."""
+) -> int:
+    """Trains a detector, looks at its images, and keeps both. Returns the number of epochs."""
     started = time.monotonic()
     cell_seed = derive_seed(seed, job.cell.name)
-    log_dir = Path(run_dir) / "tensorboard" / job.cell.name
+    log_dir = run_dir / "tensorboard" / job.cell.name
     shutil.rmtree(log_dir, ignore_errors=True)
     keras.utils.clear_session()
     keras.utils.set_random_seed(cell_seed)
-    model = build_model(config, job.examples.class_names)
-    training = replace(config.training, epochs=job.epochs(config))
-    if training.warmup_epochs > training.epochs:
-        training = replace(training, warmup_epochs=training.epochs)
+    model = build_model(config, job.task.box_class_names)
+    training = job.training(config)
     batches = DetectionBatches(
-        job.examples.take(job.parts["train"]),
+        job.task.take(job.fold.train),
         model.default_boxes,
         shape=config.shape,
         batch_size=training.batch_size,
@@ -183,8 +204,8 @@ def _train(
         feed = make_detection_feed(batches)
         history = fit_detector(model, feed, training, seed=cell_seed, on_epoch=note)
     seconds = time.monotonic() - started
-    detector = Detector(model, job.examples.class_names, config.num_views)
-    found, seconds_an_image = _look(job, detector)
+    detector = Detector(model, job.task.box_class_names, config.num_symmetries)
+    found, seconds_an_image = look(job.task, job.scored, detector)
     facts = {
         "seconds": round(seconds, 1),
         "images_an_epoch": batches.num_images,
@@ -192,97 +213,35 @@ def _train(
         "parameters": model.count_params(),
     }
     store.save(job.cell, model, history, best_epoch=training.epochs, **facts)
-    folder = store.folder / job.cell.name
-    describe_detector(detector, folder)
-    write_json(folder / FOUND, {"facts": facts, "found": found})
-
-
-def _look(job: Job, detector: Detector) -> tuple[dict, float]:
-    """Finds lesions in the scored images. Returns plain values, and the time an image takes."""
-    images = [job.examples.images[index] for index in job.scored]
-    detector.outputs(images[:8])  # the first call compiles
-    started = time.monotonic()
-    outputs = detector.outputs(images)
-    lesions = find_detections(detector.model, outputs, max_boxes=MAX_BOXES)
-    seconds = (time.monotonic() - started) / len(images)
-    classes = find_detections(detector.model, outputs, by_class=True, max_boxes=MAX_BOXES)
-    found = {
-        mode: {
-            job.examples.image_ids[index]: _plain(detections)
-            for index, detections in zip(job.scored, every, strict=True)
-        }
-        for mode, every in zip(MODES, (lesions, classes), strict=True)
-    }
-    return found, round(seconds, 5)
-
-
-def _plain(detections: Detections) -> list[list[float]]:
-    """One list a detection: four edges, label, score, probabilities."""
-    columns = (
-        detections.boxes_yxyx,
-        detections.labels[:, np.newaxis],
-        detections.scores[:, np.newaxis],
-        detections.probabilities,
-    )
-    return np.round(np.concatenate(columns, axis=1).astype(float), 6).tolist()
-
-
-def _unplain(rows: list[list[float]], num_classes: int) -> Detections:
-    table = np.array(rows, np.float64).reshape(-1, 7 + num_classes)
-    return Detections(
-        boxes_yxyx=table[:, :4],
-        labels=table[:, 4].astype(int),
-        scores=table[:, 5],
-        probabilities=table[:, 6:],
-    )
+    keep_found(store.folder / job.cell.name, detector, facts, found)
+    return training.epochs
 
 
 def _read(job: Job, config: DetectConfig, store: CellStore) -> DetectedFold:
     """Reads what a finished detector found; where that is damaged, looks again."""
     folder = store.folder / job.cell.name
-    try:
-        content = json.loads((folder / FOUND).read_bytes())
-        found, facts = _found_in(content["found"], job), content["facts"]
-    except (OSError, ValueError, KeyError, TypeError):
-        model = build_model(replace(config, weights="none"), job.examples.class_names)
+    names = job.task.box_class_names
+    kept = read_found(folder, job.task, job.scored)
+    if kept is None:
+        model = build_model(replace(config, weights="none"), names)
         store.load_weights(job.cell, model)
-        detector = Detector(model, job.examples.class_names, config.num_views)
-        describe_detector(detector, folder)
-        plain, seconds = _look(job, detector)
+        detector = Detector(model, names, config.num_symmetries)
+        plain, seconds = look(job.task, job.scored, detector)
         facts = {"seconds_an_image": seconds, "parameters": model.count_params()}
-        write_json(folder / FOUND, {"facts": facts, "found": plain})
-        found = _found_in(plain, job)
-    return DetectedFold(job.split, job.cell, job.examples, job.parts, found, facts)
+        keep_found(folder, detector, facts, plain)
+        kept = read_found(folder, job.task, job.scored)
+    found, facts = kept
+    return DetectedFold(job.split, job.cell, job.task, job.parts, found, facts)
 
 
-def _found_in(plain: dict, job: Job) -> dict[str, dict[int, Detections]]:
-    """Detections by mode and index from plain values; a ValueError if they are not the job's."""
-    names = [job.examples.image_ids[index] for index in job.scored]
-    if any(list(plain[mode]) != names for mode in MODES):
-        raise ValueError("other images")
+def _settings(job: Job, config: DetectConfig, seed: int) -> dict:
+    """What decides a detector's numbers, in plain values."""
+    plain = to_plain(config)
+    settings = {key: plain[key] for key in plain if key not in ("splits", "poster_repeats")}
     return {
-        mode: {
-            int(index): _unplain(plain[mode][name], len(job.examples.class_names))
-            for index, name in zip(job.scored, names, strict=True)
-        }
-        for mode in MODES
-    }
-
-
-def weights_path(run_dir: Path, detected: DetectedFold) -> Path:
-    """Where a detector's weights are; `mammo-tf predict` takes them."""
-    return Path(run_dir) / "cells" / detected.cell.name / WEIGHTS
-
-
-def _settings(jobs: Sequence[Job], config: DetectConfig, seed: int) -> dict:
-    data = hashlib.sha256()
-    for job in jobs:
-        data.update("\n".join(job.examples.image_ids).encode() + b"\0")
-        for part in job.parts.values():
-            data.update(np.asarray(part, np.int64).tobytes() + b"\0")
-    return {
-        "task": "detection",
-        "data_and_folds": data.hexdigest()[:16],
+        "task": job.task.name,
+        "input_shape": list(job.task.input_shape),
+        "data_and_folds": data_and_folds(job.task, [job.fold]),
         "seed": seed,
-        "training": to_plain(config),
+        "training": settings,
     }

@@ -3,12 +3,10 @@
 from dataclasses import dataclass, field
 
 from mammo_tf.config import check_choice, check_range
-from mammo_tf.errors import UserError
 from mammo_tf.models.ssd.model import BACKBONES, VARIANTS
-from mammo_tf.models.ssd.views import VIEWS
+from mammo_tf.models.ssd.symmetries import SYMMETRIES
+from mammo_tf.recipes.mias.division import check_splits
 from mammo_tf.training.fit_detector import DetectorTrainingConfig
-
-SPLITS = ("woman", "poster")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +20,13 @@ class DetectConfig:
         dropout: Of the light backbone.
         weights: For VGG-16: "imagenet", or a Keras VGG16 weights file; "none" for random weights,
             which must be asked for.
-        splits: "woman" (five folds, no woman in two parts: the one to believe), "poster" (turned
-            copies of abnormal films divided at random: leaks, shown for comparison), or both.
+        splits: "patient" (no patient in two parts: the one to believe), "poster" (turned copies
+            of images with lesions divided at random: a leak, shown for comparison), or both; None
+            for both, but for "patient" alone where a data set has a split of its own.
         poster_epochs: Epochs on the poster's split, which has four times as many images an epoch.
         poster_repeats: Random divisions of the poster's kind.
-        num_views: Views of a test film whose outputs are averaged, 1 to 8; see `Detector`.
+        num_symmetries: Copies of a test image, mirrored and turned, whose outputs are averaged, 1
+            to 8; see `Detector`.
         training: How SSD is trained.
 
     Raises:
@@ -38,21 +38,20 @@ class DetectConfig:
     image_size: int | None = None
     dropout: float = 0.0
     weights: str = "imagenet"
-    splits: tuple[str, ...] = SPLITS
+    splits: tuple[str, ...] | None = None
     poster_epochs: int = 30
     poster_repeats: int = 1
-    num_views: int = 8
+    num_symmetries: int = 8
     training: DetectorTrainingConfig = field(default_factory=DetectorTrainingConfig)
 
     def __post_init__(self):
         check_choice("variant", self.variant, tuple(VARIANTS))
         check_choice("backbone", self.backbone, BACKBONES)
-        if not self.splits or set(self.splits) - set(SPLITS):
-            raise UserError(f"`splits` must be of {', '.join(SPLITS)}. Received: {self.splits}.")
+        check_splits(self.splits)
         if self.image_size is not None:
             check_range("image_size", self.image_size, 96, 1024)
         check_range("dropout", self.dropout, 0, 0.99)
-        check_range("num_views", self.num_views, 1, len(VIEWS))
+        check_range("num_symmetries", self.num_symmetries, 1, len(SYMMETRIES))
         check_range("poster_epochs", self.poster_epochs, 1, 100_000)
         check_range("poster_repeats", self.poster_repeats, 1, 100)
 

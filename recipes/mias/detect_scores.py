@@ -16,14 +16,14 @@ from mammo_tf.evaluation import (
     froc,
 )
 from mammo_tf.models.ssd import Detections
-from mammo_tf.pipelines.detection.examples import DetectionExamples
+from mammo_tf.pipelines.detection.examples import boxes_of
+from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.mias.detect import DetectedFold
 
-FILM_PX = 1024  # boxes are scored in pixels of the films
 RATES = (0.25, 0.5, 1, 2, 4)
 # What is scored; the report's rows.
-HONEST = "by woman"
-HONEST_LESIONS = "by woman, with lesions"
+HONEST = "by patient"
+HONEST_LESIONS = "by patient, with lesions"
 LEAKY = "poster's kind, test"
 LEAKY_ALL = "poster's kind, all sets"
 
@@ -60,7 +60,7 @@ def score_detections(
     num_resamples: int,
     seed: int,
 ) -> Scores:
-    """Scores detections, with intervals from a bootstrap over women.
+    """Scores detections, with intervals from a bootstrap over patients.
 
     Args:
         name: What is scored.
@@ -92,9 +92,9 @@ def images_of(
     """Collects the images of some parts of all folds with their detections.
 
     One fold's detector is surer of itself than another's. So with several folds each score is
-    replaced by the share of detections of its class, on the fold's own validation films, that
-    score lower (`common_scale`); the order within a fold stays, and nothing of the test films is
-    used.
+    replaced by the share of detections of its class, on the fold's own validation images, that
+    score lower (`common_scale`); the order within a fold stays, and nothing of the test images
+    is used.
 
     Args:
         folds: What the detectors found.
@@ -109,8 +109,8 @@ def images_of(
             detections = _detections(fold, mode, int(index), change)
             if scale is not None:
                 detections = scale(detections)
-            name = f"{fold.cell.fold}/{fold.examples.image_ids[index]}"
-            found.append(scored_image(fold.examples, int(index), detections, name))
+            name = f"{fold.cell.fold}/{fold.task.example_ids[index]}"
+            found.append(scored_image(fold.task, int(index), detections, name))
     return found
 
 
@@ -139,11 +139,11 @@ def score_at_rate(images: Sequence[ScoredImage], rate: float = 1.0) -> float:
 def common_scale(fold: DetectedFold, mode: str, change=None) -> Callable[[Detections], Detections]:
     """Returns what puts the scores of a fold on a scale that all folds share.
 
-    Of n detections of a class on the validation films, k score lower than s: the new score is
+    Of n detections of a class on the validation images, k score lower than s: the new score is
     (k + s) / (n + 1). The s keeps apart what lies above all of them.
 
     Args:
-        fold: What the fold's detector found, on its validation films too.
+        fold: What the fold's detector found, on its validation images too.
         mode: "lesion" or "by_class".
         change: As in `images_of`.
     """
@@ -168,18 +168,15 @@ def _detections(fold: DetectedFold, mode: str, index: int, change) -> Detections
     return detections if change is None else change(fold, index, detections)
 
 
-def scored_image(
-    examples: DetectionExamples, index: int, detections: Detections, name: str
-) -> ScoredImage:
-    """Puts the truth of an image and its detections side by side, in pixels of the film."""
-    truths = np.clip(np.asarray(examples.boxes[index], float), 0, 1) * FILM_PX
-    boxes = np.asarray(detections.boxes_yxyx, float).reshape(-1, 4) * FILM_PX
+def scored_image(task: Task, index: int, detections: Detections, name: str) -> ScoredImage:
+    """Puts the truth of an image and its detections side by side, in pixels of the image."""
+    scale = np.tile(task.shapes[index], 2)
     return ScoredImage(
         image_id=name,
-        group=str(examples.groups[index]),
-        truth_boxes_px=truths,
-        truth_labels=np.asarray(examples.labels[index], int) - 1,
-        boxes_px=boxes,
+        group=str(task.groups[index]),
+        truth_boxes_px=boxes_of(task, index) * scale,
+        truth_labels=task.box_labels[index] - 1,
+        boxes_px=np.asarray(detections.boxes_yxyx, float).reshape(-1, 4) * scale,
         labels=np.maximum(np.asarray(detections.labels, int) - 1, 0),
         scores=np.clip(np.asarray(detections.scores, float), 0, 1),
     )

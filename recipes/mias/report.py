@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammo_tf.evaluation import Estimate
-from mammo_tf.pipelines.mias_films import Films
-from mammo_tf.pipelines.mias_patches import CLASSES
+from mammo_tf.pipelines.catalog import Catalog
+from mammo_tf.pipelines.tasks.patches import CLASSES
 from mammo_tf.recipes.mias import poster_numbers
 from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.combine import Combined
@@ -16,18 +16,14 @@ from mammo_tf.recipes.mias.conclusion import answer
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect import DetectedFold
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores
+from mammo_tf.recipes.mias.division import SPLIT_NAMES
 from mammo_tf.recipes.mias.pictures import choose_pictures
-from mammo_tf.recipes.mias.summary import (
-    SPLIT_NAMES,
-    lesion_auroc,
-    malignant_auroc,
-    pooled_scores,
-)
+from mammo_tf.recipes.mias.summary import lesion_auroc, malignant_auroc, pooled_scores
 from mammo_tf.report import Figure, Section, Table, figures, render_page
 from mammo_tf.report.overlay import data_uri
 
 INTERVALS = (
-    "In brackets: 95 % intervals, from a bootstrap over women or DeLong's clustered by woman."
+    "In brackets: 95 % intervals, from a bootstrap over patients or DeLong's clustered by patient."
 )
 
 
@@ -35,7 +31,7 @@ INTERVALS = (
 class Findings:
     """All that a report is made of; what was not run is empty or None."""
 
-    films: Films
+    catalog: Catalog
     classified: Sequence[ClassifyResult]
     detected: Sequence[DetectedFold]
     scores: Sequence[Scores]
@@ -55,21 +51,34 @@ def render_report(findings: Findings, config: MiasConfig) -> str:
         _pictures(findings.detected),
         _methods(findings, config),
     ]
-    phantom = findings.films.is_phantom
+    phantom = findings.catalog.is_phantom
     return render_page(
-        title=("PHANTOM: " if phantom else "") + "Lesions on mini-MIAS",
+        title=("PHANTOM (synthetic images): " if phantom else "") + f"Lesions on {config.dataset}",
         subtitle="Classification and SSD detection, after the poster of Jin and Zheng",
         sections=[section for section in sections if section],
-        warnings=[
-            "Research only; not a medical device.",
-            "Believe the rows “by woman”. In the poster's kind of split, turned copies of one film "
-            "lie on both sides, so that the networks are tested on films they know.",
-        ],
+        warnings=_warnings(findings),
         details={
             "Configuration": json.dumps(findings.config["configuration"], indent=2),
             "Environment": json.dumps(findings.config["environment"], indent=2),
         },
     )
+
+
+def _warnings(findings: Findings) -> list[str]:
+    warnings = ["Research only; not a medical device."]
+    if findings.catalog.is_phantom:
+        warnings.append(
+            "Every image here is a phantom, computed and not taken. The numbers show that the "
+            "software works; they say nothing about patients."
+        )
+    if any(result.split == "poster" for result in (*findings.classified, *findings.detected)):
+        warnings.append(
+            "Believe the rows “by patient”. In the poster's kind of split, turned copies of one "
+            "image lie on both sides, so that the networks are tested on images they know."
+        )
+    notes = [note for result in findings.classified for note in result.notes]
+    notes += [note for fold in findings.detected for note in fold.task.notes]
+    return warnings + list(dict.fromkeys(notes))
 
 
 def _text(estimate: Estimate) -> str:
@@ -87,9 +96,9 @@ def _detection(findings: Findings) -> Section | None:
     return Section(
         "Detection",
         [
-            "The same detector, trained alike, on two splits. First whether it finds lesions at "
-            "all, whatever their class; then the average precision of each class, as the poster "
-            "has it, at IoU 0.5.",
+            "First whether the detector finds lesions at all, whatever their class; then the "
+            "average precision of each class, as the poster has it, at IoU 0.5. Where there are "
+            "rows of the poster's kind of split, the same detector was trained alike on both.",
             poster_numbers.SLIP,
         ],
         [
@@ -154,9 +163,9 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
         "FROC",
         [
             "Share of lesions found against false positives an image, all images counted, normal "
-            "films too where there are any. A hit is a detection whose middle lies in the "
-            "lesion's box, or one that overlaps it by IoU 0.5. Scores of the five folds' detectors "
-            "are first put on one scale by their own validation films."
+            "ones too where there are any. A hit is a detection whose middle lies in the "
+            "lesion's box, or one that overlaps it by IoU 0.5. Scores of several folds' detectors "
+            "are first put on one scale by their own validation images."
         ],
         [
             Table(header, rows, INTERVALS),
@@ -174,10 +183,10 @@ def _combination(combined: Combined | None) -> Section | None:
         return None
     both = (combined.before, combined.after)
     times = [
-        ["detector, a film", f"{combined.detector_ms:.0f} ms"],
-        ["classifier on the detector's proposals, a film", f"{combined.classifier_ms:.0f} ms"],
+        ["detector, an image", f"{combined.detector_ms:.0f} ms"],
+        ["classifier on the detector's proposals, an image", f"{combined.classifier_ms:.0f} ms"],
         [
-            f"classifier alone, sliding over {combined.sliding_places} places of a film",
+            f"classifier alone, sliding over {combined.sliding_places} places of an image",
             f"{combined.sliding_ms:.0f} ms",
         ],
     ]
@@ -187,13 +196,15 @@ def _combination(combined: Combined | None) -> Section | None:
         [
             "The poster's future work. The detector's surest proposals are scored again by the "
             "patch classifier of the same fold. How much the classifier counts is chosen on each "
-            f"fold's validation films: {weights}. Both rows are class-agnostic proposals with "
+            f"fold's validation images: {weights}. Both rows are class-agnostic proposals with "
             "each class's probability, so that the first differs a little from the table above."
         ],
         [
             Table(_LESION_HEADER, [_lesion_row(score) for score in both], INTERVALS),
             Table(_CLASS_HEADER, [_class_row(score) for score in both]),
-            Table(["Time", "on this machine"], times),
+            Table(
+                ["Time", "on this machine"], times, "Of the networks, without reading and cutting."
+            ),
         ],
     )
 
@@ -221,10 +232,10 @@ def _classification(classified: Sequence[ClassifyResult], config: MiasConfig) ->
     return Section(
         "Classification of patches",
         [
-            f"A network of four convolutions, two of them depthwise-separable, with "
+            f"The network “{config.classify.model.name}” with "
             f"{classified[0].num_parameters:,} parameters. “centred” patches lie round a lesion, "
-            "and at the same place, with as much tissue, in normal films. “sliding” ones come "
-            "from a window moved over the film: “edges” keeps those at the breast's edge, “inner” "
+            "and at the same place, with as much tissue, in normal images. “sliding” ones come "
+            "from a window moved over the image: “edges” keeps those at the breast's edge, “inner” "
             "does not; “break” lets a window cut a lesion, “whole” does not. Normal tissue is "
             "easier to tell from lesions in sliding windows, since its place and its background "
             "give it away.",
@@ -266,13 +277,13 @@ def _confusions(classified: Sequence[ClassifyResult], config: MiasConfig) -> lis
 
 
 def _pictures(detected: Sequence[DetectedFold]) -> Section | None:
-    folds = [fold for fold in detected if fold.split == "woman"]
+    folds = [fold for fold in detected if fold.split == "patient"]
     if not folds:
         return None
     captions = {
         "found": "Lesions found",
         "missed": "Lesions missed",
-        "normal": "Normal films with the surest false alarms",
+        "normal": "Images without lesions with the surest false alarms",
     }
     parts = [
         Figure(
@@ -286,9 +297,9 @@ def _pictures(detected: Sequence[DetectedFold]) -> Section | None:
     return Section(
         "Hits and misses",
         [
-            "Test films, split by woman, with the three surest detections and their scores: solid "
-            "boxes have their middle in a lesion, dashed ones have not. Ellipses are the "
-            "database's circles. The films are the first of their kind, not the best."
+            "Test images, split by patient, with the three surest detections and their scores: "
+            "solid boxes have their middle in a lesion, dashed ones have not. Ellipses are the "
+            "data set's lesions. The images are the first of their kind, not the best."
         ],
         parts,
     )
@@ -306,31 +317,36 @@ def _sheet(pictures: Sequence[np.ndarray], side: int = 480) -> np.ndarray:
 
 
 def _methods(findings: Findings, config: MiasConfig) -> Section:
-    films, detect = findings.films, config.detect
-    lesions = sum(len(film.lesions) for film in films.films)
+    catalog, detect = findings.catalog, config.detect
+    lesions = sum(len(image.placed_findings) for image in catalog.images)
+    patients = len(set(catalog.patients.tolist()))
     training = detect.training
+    is_copied = any(one.split == "poster" for one in (*findings.classified, *findings.detected))
     facts = [
-        ["Films", f"{len(films.films)} of {len(set(films.patients))} women, {lesions} lesions"],
-        ["Folds by woman", f"{config.num_folds}, parts 7:1:2, no woman in two parts"],
-        ["Poster's kind of split", "films with lesions, turned and flipped into eight copies, "
-         "copies divided 7:1:2 at random"],
-        ["Detector", f"{detect.variant} on {detect.backbone}, input "
-         f"{detect.shape[0]}×{detect.shape[1]}, weights before training: "
-         f"{detect.weights if detect.backbone == 'vgg16' else 'random'}"],
-        ["Training of the detector", f"{training.epochs} epochs by woman, {detect.poster_epochs} "
-         f"on the poster's split, {training.optimizer}, learning rate {training.learning_rate:g}, "
-         f"batches of {training.batch_size}"],
-        ["Seed", str(config.seed)],
+        ["Images", f"{len(catalog.images)} of {patients} patients, {lesions} lesions with a place "
+         f"({catalog.name})"],
+        ["Division by patient", config.split.describe(catalog.has_official_splits)],
     ]  # fmt: skip
+    if is_copied:
+        facts.append(
+            ["Poster's kind of split", "images with lesions, turned and flipped into eight copies, "
+             "copies divided 7:1:2 at random"]
+        )  # fmt: skip
+    if findings.detected:
+        size = "×".join(map(str, detect.shape))
+        weights = detect.weights if detect.backbone == "vgg16" else "random"
+        epochs = f"{training.epochs} epochs"
+        if is_copied:
+            epochs += f" by patient, {detect.poster_epochs} on the poster's split"
+        facts += [
+            ["Detector", f"{detect.variant} on {detect.backbone}, input {size}, weights before "
+             f"training: {weights}"],
+            ["Training of the detector", f"{epochs}, {training.optimizer}, learning rate "
+             f"{training.learning_rate:g}, batches of {training.batch_size}"],
+        ]  # fmt: skip
+    facts.append(["Seed", str(config.seed)])
     for fold in findings.detected:
         seconds = fold.facts.get("seconds")
         if seconds:
             facts.append([f"Trained {fold.cell.name}", f"{seconds / 60:.1f} minutes"])
-    return Section(
-        "How it was done",
-        [
-            "Films whose findings have no circle (mdb059, mdb216, mdb233, mdb245) are left out of "
-            "detection: they are neither with a known place nor without a lesion."
-        ],
-        [Table(["", ""], facts)],
-    )
+    return Section("How it was done", [], [Table(["", ""], facts)])

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from mammo_tf.config import to_plain
-from mammo_tf.datasets.build import build_dataset
+from mammo_tf.data_source import DataPaths, OpenData, open_data
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation.coco import import_pycocotools
 from mammo_tf.files import write_json, write_text
 from mammo_tf.pipelines.detection.detector import set_threshold
-from mammo_tf.pipelines.mias_films import SEVERITIES, Films, load_films
-from mammo_tf.recipes.mias.classify import ClassifyResult, classify
+from mammo_tf.pipelines.tasks.detection import BOX_CLASSES
+from mammo_tf.recipes.mias.classify import ClassifyResult, classify, make_classifier
 from mammo_tf.recipes.mias.combine import Combined, combine
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect import DetectedFold, build_model, detect, weights_path
@@ -30,19 +30,18 @@ from mammo_tf.recipes.mias.detect_scores import (
     score_at_rate,
     score_detections,
 )
+from mammo_tf.recipes.mias.division import Division, divide_images
 from mammo_tf.recipes.mias.pictures import log_pictures
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.summary import Line, summarise
 from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
-from mammo_tf.training.folds import Fold, make_folds
 
 
 def run(
     config: MiasConfig,
     *,
     parts: Sequence[str],
-    manual_dir: str | None,
-    data_dir: str | None,
+    paths: DataPaths,
     run_dir: str,
     as_json: bool = False,
 ) -> list[Line]:
@@ -51,8 +50,7 @@ def run(
     Args:
         config: What decides the numbers.
         parts: Of "classify", "detect", "combine"; the last needs the first two.
-        manual_dir: Folder of the raw files, or None for a data set already built.
-        data_dir: Folder of the built data set, or None for one in the run folder.
+        paths: Where raw and built data are.
         run_dir: The run folder, new or of this configuration.
         as_json: Print the summary as JSON, not as a table.
 
@@ -64,17 +62,22 @@ def run(
     """
     _check(config, parts)
     with open_run_folder(run_dir, recipe="mias", configuration=to_plain(config)) as folder:
-        builder = build_dataset(
-            "mini_mias", manual_dir=manual_dir, data_dir=data_dir or folder / "data", cratios=(1,)
+        opened = open_data(
+            config.dataset,
+            paths,
+            folder,
+            cratios=(1,),
+            variant=config.variant,
+            phantom=config.phantom,
         )
-        add_to_config(folder, dataset={"name": builder.info.full_name})
-        films = load_films(builder, cache_dir=folder / "cache")
-        results = _run_parts(config, parts, films, film_folds(films, config), folder)
+        add_to_config(folder, dataset=opened.describe())
+        division = divide_images(opened.catalog, config.split, config.seed)
+        results = _run_parts(config, parts, opened, division, folder)
         lines = summarise(results.classified, results.scores, config)
         _write_tables(folder, lines)
         report = folder / "report.html"
         findings = Findings(
-            films=films,
+            catalog=opened.catalog,
             classified=results.classified,
             detected=results.detected,
             scores=results.scores,
@@ -82,19 +85,8 @@ def run(
             config=read_config(folder),
         )
         write_text(report, render_report(findings, config))
-    _print(lines, results, folder, report, as_json)
+    _print(lines, results, opened, folder, report, as_json)
     return lines
-
-
-def film_folds(films: Films, config: MiasConfig) -> tuple[Fold, ...]:
-    """Divides the films into folds by woman, films with a lesion shared out evenly."""
-    return make_folds(
-        films.has_lesion.astype(int),
-        films.patients,
-        num_folds=config.num_folds,
-        seed=config.seed,
-        validation_fraction=config.validation_fraction,
-    )
 
 
 @dataclass(frozen=True)
@@ -107,14 +99,19 @@ class Results:
     combined: Combined | None = None
 
 
-def _run_parts(config, parts, films: Films, folds, folder: Path) -> Results:
+def _run_parts(
+    config: MiasConfig, parts: Sequence[str], opened: OpenData, division: Division, folder: Path
+) -> Results:
     classified, detected, combined, scores = (), (), None, []
-    if "detect" in parts and config.detect.backbone == "vgg16":
-        build_model(config.detect, SEVERITIES)  # weights that cannot be had are told of now
+    # What cannot be built, weights that cannot be had, is told of now.
     if "classify" in parts:
-        classified = classify(films, folds, config.classify, folder, config.seed)
+        make_classifier(config.classify)
+    if "detect" in parts and config.detect.backbone == "vgg16":
+        build_model(config.detect, BOX_CLASSES)
+    if "classify" in parts:
+        classified = classify(opened, division, config.classify, folder, config.seed)
     if "detect" in parts:
-        detected = detect(films, folds, config.detect, folder, config.seed)
+        detected = detect(opened, division, config.detect, folder, config.seed)
         scores += score_splits(detected, config)
         for fold in detected:
             threshold = score_at_rate(images_of([fold], "lesion", ("validation",)))
@@ -123,8 +120,9 @@ def _run_parts(config, parts, films: Films, folds, folder: Path) -> Results:
         _write_detections(folder, detected)
     if "combine" in parts:
         combined = combine(
-            films,
+            opened,
             detected,
+            _classifiers_of(classified, config.combine.variant),
             config.combine,
             config.classify,
             folder,
@@ -135,16 +133,23 @@ def _run_parts(config, parts, films: Films, folds, folder: Path) -> Results:
     return Results(classified, detected, tuple(scores), combined)
 
 
-def score_splits(detected: Sequence[DetectedFold], config: MiasConfig) -> list[Scores]:
-    """Scores the split by woman, then the poster's kind: its test part, and all its images.
+def _classifiers_of(classified: Sequence[ClassifyResult], variant: str) -> ClassifyResult:
+    """Returns those that never saw the test patients."""
+    return next(
+        result for result in classified if (result.variant, result.split) == (variant, "patient")
+    )
 
-    The poster's split has films with lesions only, so the split by woman is scored on those alone
-    as well: normal films bring false positives.
+
+def score_splits(detected: Sequence[DetectedFold], config: MiasConfig) -> list[Scores]:
+    """Scores the split by patient, then the poster's kind: its test part, and all its images.
+
+    The poster's split has images with lesions only, so the split by patient is scored on those
+    alone as well: normal images bring false positives.
     """
     found = []
     for split, parts, with_lesion, name in (
-        ("woman", ("test",), False, HONEST),
-        ("woman", ("test",), True, HONEST_LESIONS),
+        ("patient", ("test",), False, HONEST),
+        ("patient", ("test",), True, HONEST_LESIONS),
         ("poster", ("test",), False, LEAKY),
         ("poster", ("train", "validation", "test"), False, LEAKY_ALL),
     ):
@@ -158,7 +163,7 @@ def score_splits(detected: Sequence[DetectedFold], config: MiasConfig) -> list[S
             score_detections(
                 name,
                 *images,
-                folds[0].examples.class_names,
+                folds[0].task.box_class_names,
                 num_resamples=config.num_resamples,
                 seed=config.seed,
             )
@@ -175,8 +180,8 @@ def _check(config: MiasConfig, parts: Sequence[str]) -> None:
     if missing:
         raise UserError(f"--part combine needs --part {' and --part '.join(sorted(missing))}.")
     for name, splits in (("classify", config.classify.splits), ("detect", config.detect.splits)):
-        if "woman" not in splits:
-            raise UserError(f"--part combine needs the split by woman in `{name}.splits`.")
+        if splits is not None and "patient" not in splits:
+            raise UserError(f"--part combine needs the split by patient in `{name}.splits`.")
     if config.combine.variant not in config.classify.variants:
         raise UserError(
             f"--part combine needs `{config.combine.variant}` in `classify.variants`. "
@@ -196,11 +201,12 @@ def _write_tables(folder: Path, lines: Sequence[Line]) -> None:
 
 
 def _write_detections(folder: Path, detected: Sequence[DetectedFold]) -> None:
-    """One CSV a detector: every class-agnostic detection on its test images, in film pixels."""
+    """One CSV a detector: every class-agnostic detection on its test images, in their pixels."""
     for fold in detected:
-        rows = ["image_id,ymin_px,xmin_px,ymax_px,xmax_px,score,p_benign,p_malignant"]
+        shares = ",".join(f"p_{name}" for name in fold.task.box_class_names)
+        rows = [f"image_id,ymin_px,xmin_px,ymax_px,xmax_px,score,{shares}"]
         for index, image in zip(fold.parts["test"], images_of([fold], "lesion"), strict=True):
-            name = fold.examples.image_ids[index]
+            name = fold.task.example_ids[index]
             shares = fold.found["lesion"][int(index)].probabilities[:, 1:]
             for box, score, share in zip(image.boxes_px, image.scores, shares, strict=True):
                 numbers = [f"{value:.1f}" for value in box] + [f"{score:.5f}"]
@@ -208,12 +214,21 @@ def _write_detections(folder: Path, detected: Sequence[DetectedFold]) -> None:
         write_text(folder / "detections" / f"{fold.cell.name}.csv", "\n".join(rows) + "\n")
 
 
-def _print(lines: Sequence[Line], results: Results, folder, report: Path, as_json: bool) -> None:
+def _print(
+    lines: Sequence[Line],
+    results: Results,
+    opened: OpenData,
+    folder: Path,
+    report: Path,
+    as_json: bool,
+) -> None:
     weights = [str(weights_path(folder, fold)) for fold in results.detected]
     if as_json:
         summary = [line.plain() for line in lines]
         click.echo(json.dumps({"report": str(report), "weights": weights, "summary": summary}))
         return
+    if opened.catalog.is_phantom:
+        click.echo("PHANTOM: synthetic images; these numbers say nothing about patients.")
     shown = [line for line in lines if not line.is_detail]
     width = max((len(f"{line.what}, {line.set}") for line in shown), default=0)
     for line in shown:

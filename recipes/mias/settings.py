@@ -4,23 +4,30 @@ import dataclasses
 
 from mammo_tf.config import apply_overrides
 from mammo_tf.errors import UserError
+from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipes.mias.config import MiasConfig
 
 
 def choose_config(
     *,
+    dataset: str | None = None,
+    variant: str | None = None,
+    phantom: bool | None = None,
     backbone: str | None = None,
     weights: str | None = None,
-    num_folds: int | None = None,
+    folds: int | str | None = None,
     seed: int | None = None,
     overrides: tuple[str, ...] = (),
 ) -> MiasConfig:
     """Builds the configuration: the defaults, then the options, then overrides.
 
     Args:
+        dataset: A data set's name, or None for the poster's.
+        variant: One of its variants, or None for its first.
+        phantom: True to make a synthetic set first.
         backbone: "light" or "vgg16", or None.
         weights: See `DetectConfig`, or None.
-        num_folds: Number of folds, or None.
+        folds: Number of folds, "official", or None.
         seed: Seed, or None.
         overrides: "section.key=value" assignments; they come last.
 
@@ -33,7 +40,13 @@ def choose_config(
     config = MiasConfig()
     detect = {"backbone": backbone, "weights": weights}
     detect = {name: value for name, value in detect.items() if value is not None}
-    changes = {"num_folds": num_folds, "seed": seed}
+    changes = {
+        "dataset": dataset,
+        "variant": variant,
+        "phantom": PhantomConfig() if phantom else None,
+        "split": config.split.with_folds(folds),
+        "seed": seed,
+    }
     changes = {name: value for name, value in changes.items() if value is not None}
     config = dataclasses.replace(
         config, detect=dataclasses.replace(config.detect, **detect), **changes

@@ -1,6 +1,6 @@
 """One line a number: what summary.csv holds and the command prints."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,11 @@ from mammo_tf.evaluation import (
     mean_auroc,
     multiclass_scores,
 )
-from mammo_tf.pipelines.mias_patches import CLASSES
+from mammo_tf.pipelines.tasks.patches import CLASSES
 from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores
-
-SPLIT_NAMES = {"woman": "by woman", "poster": "poster's kind"}
+from mammo_tf.recipes.mias.division import SPLIT_NAMES
 
 
 @dataclass(frozen=True)
@@ -84,12 +83,10 @@ def _detector_lines(score: Scores) -> list[Line]:
 
 
 def lesion_auroc(result: ClassifyResult) -> Estimate:
-    """AUROC of lesions against normal tissue, the mean over folds."""
-    return mean_auroc(
-        [
-            ScoredFold((fold.labels > 0).astype(int), 1 - fold.probabilities[:, 0], fold.groups)
-            for fold in result.folds
-        ]
+    """AUROC of lesions against normal tissue, the mean over the folds that have both; else NaN."""
+    return _mean_auroc(
+        ScoredFold((fold.labels > 0).astype(int), 1 - fold.scores[:, 0], fold.groups)
+        for fold in result.folds
     )
 
 
@@ -98,21 +95,25 @@ def malignant_auroc(result: ClassifyResult) -> Estimate:
 
     With many folds a test part may lack one of the two; it is left out. NaN where all do.
     """
-    folds = []
-    for fold in result.folds:
-        lesion = fold.labels > 0
-        malignant = (fold.labels[lesion] == 2).astype(int)
-        if len(np.unique(malignant)) == 2:
-            share = fold.probabilities[lesion, 2] / fold.probabilities[lesion, 1:].sum(axis=1)
-            folds.append(ScoredFold(malignant, share, fold.groups[lesion]))
-    return mean_auroc(folds) if folds else Estimate(np.nan, np.nan, np.nan)
+    return _mean_auroc(map(_lesions_of, result.folds))
+
+
+def _lesions_of(fold: ScoredFold) -> ScoredFold:
+    lesion = fold.labels > 0
+    share = fold.scores[lesion, 2] / fold.scores[lesion, 1:].sum(axis=1)
+    return ScoredFold((fold.labels[lesion] == 2).astype(int), share, fold.groups[lesion])
+
+
+def _mean_auroc(folds: Iterable[ScoredFold]) -> Estimate:
+    both = [fold for fold in folds if len(np.unique(fold.labels)) == 2]
+    return mean_auroc(both) if both else Estimate(np.nan, np.nan, np.nan)
 
 
 def pooled_scores(result: ClassifyResult, config: MiasConfig) -> MulticlassScores:
     """Three-class scores of all folds' test parts together."""
     joined = [
         np.concatenate([getattr(fold, name) for fold in result.folds])
-        for name in ("labels", "probabilities", "groups")
+        for name in ("labels", "scores", "groups")
     ]
     return multiclass_scores(
         *joined, class_names=CLASSES, num_resamples=config.num_resamples, seed=config.seed

@@ -126,7 +126,7 @@ def flip_vertically(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, n
 def rotate(image: np.ndarray, boxes: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
     """Turns an image anticlockwise round its middle, black where it ends, and its boxes with it.
 
-    A box stands for the ellipse in it, which for the films' circles loses nothing: the turned
+    A box stands for the ellipse in it, which for circles loses nothing: the turned
     circle's box has the same size, where a turned rectangle's would grow.
 
     Args:

@@ -14,9 +14,9 @@ from mammo_tf.pipelines.detection.augment import (
     boxes_in_window,
     cut_window,
 )
-from mammo_tf.pipelines.detection.examples import DetectionExamples
 from mammo_tf.pipelines.detection.mosaic import make_mosaic
 from mammo_tf.pipelines.matching import tissue_mask
+from mammo_tf.pipelines.task import Task
 
 LIMITS = (-4.0, 6.0)
 
@@ -50,7 +50,7 @@ class DetectionBatches(keras.utils.PyDataset):
     A batch follows from seed, epoch and number alone.
 
     Args:
-        examples: The images.
+        task: Images with boxes, as `mammo_tf.pipelines.tasks.detection` plans them.
         default_boxes: (n, 4) of the `SSD` to train.
         shape: (height, width) that the network sees.
         batch_size: Images a batch.
@@ -68,7 +68,7 @@ class DetectionBatches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        examples: DetectionExamples,
+        task: Task,
         default_boxes: np.ndarray,
         *,
         shape: tuple[int, int],
@@ -82,21 +82,22 @@ class DetectionBatches(keras.utils.PyDataset):
         workers: int = 1,
     ):
         super().__init__(workers=workers)
-        if not len(examples) or (augment is not None and not examples.has_lesion.any()):
+        if not len(task) or (augment is not None and not task.has_box.any()):
             raise UserError("Training needs images with lesions. Received none.")
         if batch_size < 1 or lesion_copies < 1 or normals_per_lesion < 0:
             raise UserError(
                 "`batch_size` and `lesion_copies` must be at least 1, `normals_per_lesion` at "
                 f"least 0. Received: {batch_size}, {lesion_copies}, {normals_per_lesion}."
             )
-        self.examples = examples
+        self.task = task
+        self.images = task.images(1)
         self.default_boxes = default_boxes
         self.shape = tuple(shape)
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment
-        self.lesions = np.flatnonzero(examples.has_lesion)
-        self.normals = np.flatnonzero(~examples.has_lesion)
+        self.lesions = np.flatnonzero(task.has_box)
+        self.normals = np.flatnonzero(~task.has_box)
         self.lesion_copies = lesion_copies
         shown = round(normals_per_lesion * len(self.lesions) * lesion_copies)
         self.num_normals = shown if len(self.normals) else 0
@@ -111,7 +112,7 @@ class DetectionBatches(keras.utils.PyDataset):
     def num_images(self) -> int:
         """Number of images an epoch."""
         if self.augment is None:
-            return len(self.examples)
+            return len(self.task)
         return len(self.lesions) * self.lesion_copies + self.num_normals
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +141,7 @@ class DetectionBatches(keras.utils.PyDataset):
     def order(self, epoch: int) -> np.ndarray:
         """(num_images,) indices of an epoch's examples in the order shown."""
         if self.augment is None:
-            return np.arange(len(self.examples))
+            return np.arange(len(self.task))
         rng = np.random.default_rng([self.seed, epoch, 0])
         rounds = -(-self.num_normals // len(self.normals)) if self.num_normals else 0
         normals = [rng.permutation(self.normals) for _ in range(rounds)]
@@ -148,14 +149,14 @@ class DetectionBatches(keras.utils.PyDataset):
         return rng.permutation(np.concatenate([np.tile(self.lesions, self.lesion_copies), normals]))
 
     def _make(self, number: int, epoch: int, position: int):
-        image, boxes = self.examples.images[number], self.examples.boxes[number]
-        labels = self.examples.labels[number]
+        image, boxes = self.images[number], self.task.boxes[number]
+        labels = self.task.box_labels[number]
         rng = np.random.default_rng([self.seed, epoch, 1, position])
         if self.augment is None:
             boxes, kept = boxes_in_window(boxes, WHOLE)
             image, labels = cut_window(image, WHOLE, self.shape), labels[kept]
         elif epoch < self.mosaic_epochs:
-            image, boxes, labels = make_mosaic(self.examples, self.augment, rng, shape=self.shape)
+            image, boxes, labels = make_mosaic(self.task, self.augment, rng, shape=self.shape)
         else:
             image, boxes, labels = augment(
                 image, boxes, labels, self.augment, rng, shape=self.shape

@@ -12,13 +12,14 @@ import numpy as np
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.files import write_json
 from mammo_tf.models.ssd import SSD, Detections, find_detections
-from mammo_tf.models.ssd.views import VIEWS, View, change_images, restore_outputs
+from mammo_tf.models.ssd.symmetries import SYMMETRIES, Symmetry, change_images, restore_outputs
 from mammo_tf.pipelines.detection.augment import cut_window
 from mammo_tf.pipelines.detection.batches import to_network
 from mammo_tf.pipelines.geometry import spread_to_8_bits
 
 DESCRIPTION = "detector.json"
-FORMAT = 1
+FORMAT = 2
+_NUM_SYMMETRIES = {1: "num_views", 2: "num_symmetries"}  # its name in each format
 DEFAULT_THRESHOLD = 0.5
 WEIGHTS_SUFFIX = ".weights.h5"
 MAX_WEIGHTS_BYTES = 2 << 30
@@ -32,17 +33,18 @@ class Detector:
     Attributes:
         model: The network.
         class_names: Name of class 1, 2, ….
-        num_views: Views of an image whose outputs are averaged, 1 to 8: itself, mirrored, turned.
+        num_symmetries: Copies of an image whose outputs are averaged, 1 to 8: itself, mirrored,
+            turned; at most 4 where the network's input is not square.
         threshold: Score from which a detection is worth showing, 0 to 1.
     """
 
     model: SSD
     class_names: tuple[str, ...]
-    num_views: int = 8
+    num_symmetries: int = 8
     threshold: float = DEFAULT_THRESHOLD
 
     def outputs(self, images: Sequence[np.ndarray], *, batch_size: int = 8) -> np.ndarray:
-        """Runs the network on whole images and averages over views.
+        """Runs the network on whole images and averages over symmetries.
 
         Args:
             images: (height, width) uint8 or uint16 each, of any size; each keeps its aspect and
@@ -59,17 +61,18 @@ class Detector:
             batch = np.stack(
                 [to_network(cut_window(spread_to_8_bits(i), self.canvas(i), shape)) for i in part]
             )
-            found.append(np.mean([self._view(batch, view) for view in self._views()], axis=0))
+            found.append(np.mean([self._look(batch, one) for one in self._symmetries()], axis=0))
         return np.concatenate(found)
 
-    def _views(self) -> tuple[View, ...]:
+    def _symmetries(self) -> tuple[Symmetry, ...]:
         height, width, _ = self.model.image_shape
-        return VIEWS[: self.num_views if height == width else min(self.num_views, 4)]
+        most = self.num_symmetries if height == width else min(self.num_symmetries, 4)
+        return SYMMETRIES[:most]
 
-    def _view(self, batch: np.ndarray, view: View) -> np.ndarray:
-        outputs = self.model.predict_on_batch(change_images(batch, view))
+    def _look(self, batch: np.ndarray, symmetry: Symmetry) -> np.ndarray:
+        outputs = self.model.predict_on_batch(change_images(batch, symmetry))
         outputs = keras.ops.convert_to_numpy(outputs)
-        return restore_outputs(outputs, self.model.layout, view)
+        return restore_outputs(outputs, self.model.layout, symmetry)
 
     def detect(
         self,
@@ -91,6 +94,27 @@ class Detector:
             One `Detections` an image.
         """
         outputs = self.outputs(images, batch_size=batch_size)
+        return self.find(outputs, images, by_class=by_class, **options)
+
+    def find(
+        self,
+        outputs: np.ndarray,
+        images: Sequence[np.ndarray],
+        *,
+        by_class: bool = False,
+        **options,
+    ) -> list[Detections]:
+        """Finds lesions in what the network said.
+
+        Args:
+            outputs: What `outputs` gave.
+            images: The images that it was given.
+            by_class: See `find_detections`.
+            options: Of `find_detections`.
+
+        Returns:
+            One `Detections` an image.
+        """
         found = find_detections(self.model, outputs, by_class=by_class, **options)
         return [_off_canvas(d, self.canvas(i)) for d, i in zip(found, images, strict=True)]
 
@@ -98,7 +122,7 @@ class Detector:
         """What the network sees of an image: (0, 0, bottom, right) relative to the image.
 
         The smallest canvas with the network's aspect that holds the image; all of the network's
-        input for an image with that aspect, as the square films of mini-MIAS have.
+        input for an image with that aspect, such as a square one of a square film.
         """
         height, width = image.shape
         rows, columns = self.model.image_shape[:2]
@@ -120,7 +144,7 @@ def describe_detector(detector: Detector, folder: str | os.PathLike) -> None:
     config = {key: value for key, value in config.items() if key not in ("name", "trainable")}
     known = {
         "class_names": list(detector.class_names),
-        "num_views": detector.num_views,
+        "num_symmetries": detector.num_symmetries,
         "threshold": detector.threshold,
     }
     write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, "model": "ssd", **known, **config})
@@ -179,8 +203,8 @@ def load_detector(weights: str | os.PathLike) -> Detector:
     """
     path = find_weights(weights)
     description = _read_description(path.parent / DESCRIPTION)
-    names, num_views, threshold = (
-        description.pop(key) for key in ("class_names", "num_views", "threshold")
+    names, num_symmetries, threshold = (
+        description.pop(key) for key in ("class_names", "num_symmetries", "threshold")
     )
     try:
         model = SSD(num_classes=len(names), **description)
@@ -196,7 +220,7 @@ def load_detector(weights: str | os.PathLike) -> Detector:
             f"{path} does not hold the weights that {DESCRIPTION} beside it describes, or is "
             f"damaged: {reason}"
         ) from error
-    return Detector(model, names, num_views, threshold)
+    return Detector(model, names, num_symmetries, threshold)
 
 
 def _read_description(path: Path) -> dict:
@@ -208,10 +232,10 @@ def _read_description(path: Path) -> dict:
             found = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
         shape = tuple(int(side) for side in found["image_shape"])
         names = tuple(str(name) for name in found["class_names"])
-        dropout, num_views = float(found["dropout"]), int(found["num_views"])
-        threshold = float(found["threshold"])
-        if found["format"] != FORMAT or found["model"] != "ssd":
-            raise ValueError(f"only format {FORMAT} of model ssd is known")
+        if found["format"] not in _NUM_SYMMETRIES or found["model"] != "ssd":
+            raise ValueError(f"only formats up to {FORMAT} of model ssd are known")
+        dropout, threshold = float(found["dropout"]), float(found["threshold"])
+        num_symmetries = int(found[_NUM_SYMMETRIES[found["format"]]])
         if not 1 <= len(names) <= 100 or len(shape) != 3 or max(shape) > 2048:
             raise ValueError("more classes or pixels than a detector has")
         # They go to the terminal and name entries of a result.
@@ -219,15 +243,15 @@ def _read_description(path: Path) -> dict:
             raise ValueError("a class's name must be short and printable")
         if len({*names, "background"}) != len(names) + 1:
             raise ValueError("classes must have different names, none of them background")
-        if not 0 <= dropout < 1 or not 1 <= num_views <= len(VIEWS):
-            raise ValueError("dropout must be from 0 to below 1, num_views from 1 to 8")
+        if not 0 <= dropout < 1 or not 1 <= num_symmetries <= len(SYMMETRIES):
+            raise ValueError("dropout must be from 0 to below 1, num_symmetries from 1 to 8")
         if not 0 <= threshold <= 1:
             raise ValueError("threshold must be from 0 to 1")
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path} is no description of a detector: {error}.") from error
     return {
         "class_names": names,
-        "num_views": num_views,
+        "num_symmetries": num_symmetries,
         "threshold": threshold,
         "variant": str(found["variant"]),
         "backbone": str(found["backbone"]),

@@ -1,91 +1,72 @@
-"""Images with true boxes, small enough to stay in memory. No TensorFlow."""
+"""Images with true boxes as a task: made from arrays, and seen without what fills them up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from mammo_tf.pipelines.detection.augment import flip_vertically
+from mammo_tf.pipelines.geometry import fitted_shape
+from mammo_tf.pipelines.task import Task
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionExamples:
-    """Images with the boxes in them.
-
-    Attributes:
-        image_ids: n ids without patient identity.
-        groups: (n,) str, the patient of each image.
-        images: (n, height, width) uint8.
-        boxes: n arrays (k, 4) float32 in the format "yxyx", relative to the image, each round an
-            ellipse with the box's axes (a circle, as the films have it); k may be 0.
-        labels: n arrays (k,) int, class from 1, see `class_names`.
-        class_names: Name of class 1, 2, ….
-    """
-
-    image_ids: tuple[str, ...]
-    groups: np.ndarray
-    images: np.ndarray = field(repr=False)
-    boxes: tuple[np.ndarray, ...] = field(repr=False)
-    labels: tuple[np.ndarray, ...] = field(repr=False)
-    class_names: tuple[str, ...] = ("benign", "malignant")
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    @property
-    def has_lesion(self) -> np.ndarray:
-        """(n,) bool, whether an image has a box."""
-        return np.array([len(boxes) > 0 for boxes in self.boxes])
-
-    def take(self, indices: Sequence[int]) -> "DetectionExamples":
-        """Returns the examples of these indices, in their order."""
-        indices = np.asarray(indices, int)
-        return DetectionExamples(
-            image_ids=tuple(self.image_ids[index] for index in indices),
-            groups=self.groups[indices],
-            images=self.images[indices],
-            boxes=tuple(self.boxes[index] for index in indices),
-            labels=tuple(self.labels[index] for index in indices),
-            class_names=self.class_names,
-        )
-
-
-def turned_copies(examples: DetectionExamples) -> DetectionExamples:
-    """Makes eight copies of each example: turned by quarters, and each flipped vertically.
-
-    That is how the poster came from 115 abnormal films to about 700 images. Copies of one film
-    that come to lie on both sides of a split leak: the ids say which film a copy is of.
+def detection_task(
+    images: np.ndarray,
+    boxes: Sequence[np.ndarray],
+    box_labels: Sequence[np.ndarray],
+    *,
+    box_class_names: Sequence[str],
+    example_ids: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+) -> Task:
+    """Returns the task of images in memory, as `mammo_tf.pipelines.tasks.detection` plans it.
 
     Args:
-        examples: Square images.
+        images: (n, height, width) uint8, each filled by its image.
+        boxes: n arrays (k, 4), "yxyx" relative to the image; k may be 0.
+        box_labels: n arrays (k,) int, class from 1.
+        box_class_names: Name of class 1, 2, ….
+        example_ids: n different ids; None for "0", "1", ….
+        groups: The patient of each image; None where each is of a patient of its own.
 
-    Returns:
-        The copies of each example, one after the other, named "mdb001@90v".
+    Example:
+        >>> images = np.zeros((2, 96, 96), np.uint8)
+        >>> boxes = [np.array([[0.1, 0.2, 0.3, 0.4]]), np.zeros((0, 4))]
+        >>> labels = [np.array([1]), np.zeros(0, int)]
+        >>> detection_task(images, boxes, labels, box_class_names=["mass"]).has_box.tolist()
+        [True, False]
     """
-    images, boxes, names = [], [], []
-    for number, name in enumerate(examples.image_ids):
-        for turns in range(4):
-            for flip in (False, True):
-                image = np.rot90(examples.images[number], turns)
-                turned = _turn(examples.boxes[number], turns)
-                if flip:
-                    image, turned = flip_vertically(image, turned)
-                images.append(image)
-                boxes.append(np.asarray(turned, np.float32))
-                names.append(f"{name}@{90 * turns}{'v' if flip else ''}")
-    return DetectionExamples(
-        image_ids=tuple(names),
-        groups=np.repeat(examples.groups, 8),
-        images=np.stack(images),
-        boxes=tuple(boxes),
-        labels=tuple(np.asarray(labels) for labels in examples.labels for _ in range(8)),
-        class_names=examples.class_names,
+    names = tuple(map(str, range(len(images)))) if example_ids is None else tuple(example_ids)
+    count, shape = len(images), images.shape[1:]
+    boxes = tuple(np.asarray(each, np.float32).reshape(-1, 4) for each in boxes)
+    return Task(
+        name="detection",
+        example_ids=names,
+        image_ids=np.array(names),
+        groups=np.array(names if groups is None else groups),
+        labels=np.array([int(len(each) > 0) for each in boxes]),
+        class_names=("without", "with lesion"),
+        evaluated=np.ones(count, bool),
+        split=np.full(count, "train"),
+        images=lambda _cratio: images,
+        input_shape=shape,
+        shapes=np.tile(shape, (count, 1)),
+        boxes=boxes,
+        box_labels=tuple(np.asarray(each, int) for each in box_labels),
+        box_class_names=tuple(box_class_names),
     )
 
 
-def _turn(boxes: np.ndarray, turns: int) -> np.ndarray:
-    """Turns boxes anticlockwise with `np.rot90`: (y, x) goes to (1 − x, y)."""
-    for _ in range(turns):
-        top, left, bottom, right = boxes.T
-        boxes = np.stack([1 - right, top, 1 - left, bottom], axis=1)
-    return boxes
+def image_of(task: Task, index: int) -> np.ndarray:
+    """Returns (height, width) uint8: one image of a detection task, without what fills it up."""
+    height, width = _fitted(task, index)
+    return np.asarray(task.images(1)[index])[:height, :width]
+
+
+def boxes_of(task: Task, index: int) -> np.ndarray:
+    """Returns (k, 4) float64, the boxes in one image, relative to the image and clipped to it."""
+    # Whole where the image fills the square, so that no rounding comes in.
+    scale = np.array(task.input_shape) / _fitted(task, index)
+    return np.clip(np.asarray(task.boxes[index], float) * np.tile(scale, 2), 0, 1)
+
+
+def _fitted(task: Task, index: int) -> tuple[int, int]:
+    return fitted_shape(tuple(task.shapes[index].tolist()), task.input_shape)

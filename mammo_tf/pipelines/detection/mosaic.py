@@ -1,7 +1,7 @@
 """Training images laid out of many small windows, half of them round lesions. No TensorFlow.
 
-A film shows one lesion if any; so a detector that starts from random weights hardly ever sees
-one. A mosaic shows several at once, at the size they have in the whole film. Not from SSD's paper
+An image shows one lesion if any; so a detector that starts from random weights hardly ever sees
+one. A mosaic shows several at once, at the size they have in the whole image. Not from SSD's paper
 or the poster; the idea is YOLOv4's (Bochkovskiy et al. 2020, section 3.3), with more tiles.
 """
 
@@ -14,14 +14,14 @@ from mammo_tf.pipelines.detection.augment import (
     cut_window,
     flip_and_turn,
 )
-from mammo_tf.pipelines.detection.examples import DetectionExamples
 from mammo_tf.pipelines.matching import TISSUE_LEVEL
+from mammo_tf.pipelines.task import Task
 
 _DIAGONAL = 2**0.5  # a square turned by any angle is inside one this much larger
 
 
 def make_mosaic(
-    examples: DetectionExamples,
+    task: Task,
     config: DetectionAugmentConfig,
     rng: np.random.Generator,
     *,
@@ -33,12 +33,12 @@ def make_mosaic(
     """Lays a training image out of tiles.
 
     Args:
-        examples: Images with and without lesions.
+        task: Images with boxes, and without.
         config: Flips, turns and grey values of the tiles; zooms are not used.
         rng: Source of chance.
         shape: (height, width) of the result.
-        tiles: Tiles along each side; a tile shows 1 / tiles of a film's side, at the size that it
-            has in the whole film.
+        tiles: Tiles along each side; a tile shows 1 / tiles of an image's side, at the size that
+            it has in the whole image.
         lesion_share: Share of tiles laid round a lesion. The others show tissue of an image
             without a lesion, or of any where there is none without.
         scale_range: (lowest, highest) magnification of a tile.
@@ -47,8 +47,8 @@ def make_mosaic(
         (height, width) float32 image in grey levels, (k, 4) boxes in the format "yxyx" relative
         to it, and (k,) labels.
     """
-    lesions = np.flatnonzero(examples.has_lesion)
-    normals = np.flatnonzero(~examples.has_lesion)
+    lesions = np.flatnonzero(task.has_box)
+    normals = np.flatnonzero(~task.has_box)
     normals = normals if len(normals) else lesions
     rows = np.rint(np.linspace(0, shape[0], tiles + 1)).astype(int)
     columns = np.rint(np.linspace(0, shape[1], tiles + 1)).astype(int)
@@ -60,7 +60,7 @@ def make_mosaic(
         cut = np.s_[rows[row] : rows[row + 1], columns[column] : columns[column + 1]]
         size = result[cut].shape
         side = 1 / tiles / rng.uniform(*scale_range)
-        tile, found, kinds = _tile(examples, number, with_lesion, config, rng, size, side=side)
+        tile, found, kinds = _tile(task, number, with_lesion, config, rng, size, side=side)
         result[cut] = tile
         offset = np.array([rows[row], columns[column]] * 2)
         boxes.append((found * [*size, *size] + offset) / [*shape, *shape])
@@ -68,9 +68,9 @@ def make_mosaic(
     return result, np.concatenate(boxes).astype(np.float32), np.concatenate(labels)
 
 
-def _tile(examples, number: int, with_lesion: bool, config, rng, size, *, side: float):
+def _tile(task, number: int, with_lesion: bool, config, rng, size, *, side: float):
     """Cuts one window, turned and flipped, with the boxes whose middle it shows."""
-    image, boxes = examples.images[number], np.asarray(examples.boxes[number], float)
+    image, boxes = task.images(1)[number], np.asarray(task.boxes[number], float)
     middle = _lesion(boxes, side, rng) if with_lesion else _tissue(image, rng)
     reach = side * _DIAGONAL / 2
     wide = (*(middle - reach), *(middle + reach))
@@ -82,7 +82,7 @@ def _tile(examples, number: int, with_lesion: bool, config, rng, size, *, side: 
     inner = (edge, edge, 1 - edge, 1 - edge)
     boxes, still = boxes_in_window(boxes, inner)
     tile = change_greys(cut_window(patch, inner, size), config, rng)
-    return tile, boxes, np.asarray(examples.labels[number])[kept[still]]
+    return tile, boxes, np.asarray(task.box_labels[number])[kept[still]]
 
 
 def _lesion(boxes: np.ndarray, side: float, rng) -> np.ndarray:

@@ -30,9 +30,11 @@ def detection(catalog: Catalog, *, size: int = 600) -> Plan:
 
     Raises:
         UserError: If `size` is out of range, or no image has a box.
+        DataError: If a finding lies outside its image.
     """
     if not 32 <= size <= 2048:
         raise UserError(f"`size` must be from 32 to 2048. Received: {size}.")
+    patches.check_places(catalog)
     rows = [row for row, image in enumerate(catalog.images) if _is_usable(image)]
     if not any(catalog.images[row].findings for row in rows):
         raise UserError(
@@ -54,6 +56,16 @@ def detection(catalog: Catalog, *, size: int = 600) -> Plan:
         settings={"task": "detection"},
         class_names=("without", "with lesion"),
         box_class_names=BOX_CLASSES,
+        notes=_notes(len(catalog.images) - len(rows), len(catalog.images)),
+    )
+
+
+def _notes(num_left_out: int, num_images: int) -> tuple[str, ...]:
+    if not num_left_out:
+        return ()
+    return (
+        f"{num_left_out} of {num_images} images are left out of detection: they have a finding "
+        "whose place or label is not known, or it is not known whether they have one.",
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mammo_tf.models.ssd.boxes import BoxLayout
 
 
-class View(NamedTuple):
+class Symmetry(NamedTuple):
     """How an image was changed before the network saw it: first transposed, then mirrored."""
 
     transposed: bool = False
@@ -16,38 +16,38 @@ class View(NamedTuple):
 
 
 # The plain image first; the first four keep an image's shape, all eight are for square images.
-VIEWS = (
-    View(),
-    View(horizontally=True),
-    View(vertically=True),
-    View(vertically=True, horizontally=True),
-    View(transposed=True),
-    View(transposed=True, horizontally=True),
-    View(transposed=True, vertically=True),
-    View(transposed=True, vertically=True, horizontally=True),
+SYMMETRIES = (
+    Symmetry(),
+    Symmetry(horizontally=True),
+    Symmetry(vertically=True),
+    Symmetry(vertically=True, horizontally=True),
+    Symmetry(transposed=True),
+    Symmetry(transposed=True, horizontally=True),
+    Symmetry(transposed=True, vertically=True),
+    Symmetry(transposed=True, vertically=True, horizontally=True),
 )
 
 
-def change_images(images: np.ndarray, view: View) -> np.ndarray:
+def change_images(images: np.ndarray, symmetry: Symmetry) -> np.ndarray:
     """Transposes and mirrors (batch, height, width, channels) images."""
-    images = images.swapaxes(1, 2) if view.transposed else images
-    images = images[:, ::-1] if view.vertically else images
-    images = images[:, :, ::-1] if view.horizontally else images
+    images = images.swapaxes(1, 2) if symmetry.transposed else images
+    images = images[:, ::-1] if symmetry.vertically else images
+    images = images[:, :, ::-1] if symmetry.horizontally else images
     return np.ascontiguousarray(images)
 
 
-def restore_outputs(outputs: np.ndarray, layout: BoxLayout, view: View) -> np.ndarray:
+def restore_outputs(outputs: np.ndarray, layout: BoxLayout, symmetry: Symmetry) -> np.ndarray:
     """Reorders the output for a changed image, as if it were for the image itself.
 
     The default boxes stand symmetrically and come in pairs of wide and tall, so each has its
-    counterpart among them. Outputs of several views can then be averaged box by box. Not in SSD's
+    counterpart among them. Outputs of several copies can then be averaged box by box. Not in SSD's
     paper; measured on one fold of mini-MIAS (95 films not trained on, 34 lesions), eight
-    views raised the mean sensitivity of the FROC from 0.52 to 0.63.
+    symmetries raised the mean sensitivity of the FROC from 0.52 to 0.63.
 
     Args:
         outputs: (batch, num_boxes, classes + 4) for images changed by `change_images`.
         layout: The default boxes.
-        view: How the images were changed.
+        symmetry: How the images were changed.
 
     Returns:
         A new array of the same shape.
@@ -57,9 +57,9 @@ def restore_outputs(outputs: np.ndarray, layout: BoxLayout, view: View) -> np.nd
     for (rows, columns), count in zip(layout.feature_shapes, layout.boxes_per_cell, strict=True):
         stop = start + rows * columns * count
         part = outputs[:, start:stop].reshape(batch, rows, columns, count, width)
-        part = part[:, ::-1] if view.vertically else part
-        part = part[:, :, ::-1] if view.horizontally else part
-        if view.transposed:
+        part = part[:, ::-1] if symmetry.vertically else part
+        part = part[:, :, ::-1] if symmetry.horizontally else part
+        if symmetry.transposed:
             # The two squares stay; of each further pair the wide box becomes the tall one.
             kinds = [0, 1, *(kind + 1 - 2 * (kind % 2) for kind in range(2, count))]
             part = part.swapaxes(1, 2)[:, :, :, kinds]
@@ -67,8 +67,8 @@ def restore_outputs(outputs: np.ndarray, layout: BoxLayout, view: View) -> np.nd
         start = stop
     restored = np.concatenate(parts, axis=1)
     # Offsets of the middle (y, x) turn round, then change places, as do those of the size.
-    restored[..., -4] *= -1 if view.vertically else 1
-    restored[..., -3] *= -1 if view.horizontally else 1
-    if view.transposed:
+    restored[..., -4] *= -1 if symmetry.vertically else 1
+    restored[..., -3] *= -1 if symmetry.horizontally else 1
+    if symmetry.transposed:
         restored[..., -4:] = restored[..., [-3, -4, -1, -2]]
     return restored
