@@ -6,14 +6,18 @@ Imports no TensorFlow. Everything is seeded; no real image is involved.
 import io
 import os
 import struct
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mammo_tf.record import Finding
+
 _EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _JPEG2000_LOSSY = "1.2.840.10008.1.2.4.91"
+_SEVERITIES = ("benign", "malignant")
 _FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
 
 
@@ -43,6 +47,62 @@ def make_breast(
     values = values if chest_wall == "L" else values[:, ::-1]
     dtype = np.uint8 if bits <= 8 else np.uint16
     return np.round(values * (2**bits - 1)).astype(dtype)
+
+
+def draw_lesions(
+    num_patients: int,
+    shape: tuple[int, int] = (176, 160),
+    *,
+    radius: int = 30,
+    unplaced: Collection[str] = (),
+    split: Callable[[int], str] | None = None,
+) -> list[tuple[np.ndarray, dict]]:
+    """Draws dark noise, two images a patient, with a bright disc or ring for a lesion.
+
+    Every second patient has a lesion in the left breast, in turn a benign disc and a malignant
+    ring.
+
+    Args:
+        num_patients: Number of patients.
+        shape: (height, width) of the images.
+        radius: Of the lesions, in pixels.
+        unplaced: Ids of images that get a finding without a place.
+        split: The split that holds a patient, by his number; None for none.
+
+    Returns:
+        (pixels, arguments of `MammogramRecord`) of "mdb001", "mdb002", ….
+    """
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    images = []
+    for patient in range(num_patients):
+        for breast, side in enumerate("LR"):
+            number = 2 * patient + breast
+            name = f"mdb{number + 1:03}"
+            pixels = rng.integers(40, 90, shape).astype(np.uint8)
+            findings = (Finding(label="benign", kind="mass"),) if name in unplaced else ()
+            if side == "L" and patient % 2:
+                label = _SEVERITIES[patient // 2 % 2]
+                row, column = (int(rng.integers(size - 2 * radius) + radius) for size in shape)
+                distance = np.hypot(rows - row, columns - column)
+                inner = 0 if label == "benign" else radius * 2 // 3
+                pixels[(inner <= distance) & (distance <= radius)] += 100
+                box = (row - radius, column - radius, row + radius + 1, column + radius + 1)
+                findings = (
+                    Finding(
+                        label=label, kind="mass", mark="circle", box_yxyx_px=tuple(map(float, box))
+                    ),
+                )
+            known = {
+                "image_id": name,
+                "patient_id": f"p{patient + 1:03}",
+                "laterality": side,
+                "label": findings[0].label if findings else "normal",
+                "pixel_spacing_mm": (0.2, 0.2),
+                "findings": findings,
+            }
+            images.append((pixels, known if split is None else known | {"split": split(patient)}))
+    return images
 
 
 def write_mammogram(

@@ -21,7 +21,7 @@ from mammo_tf.dicom import read_mammogram
 from mammo_tf.errors import UserError
 from mammo_tf.images import read_display_image
 from mammo_tf.models.ssd import SSD
-from mammo_tf.pipelines.detection.detector import Detector, describe_detector
+from mammo_tf.pipelines.detection.detector import Detector, describe_detector, load_detector
 from mammo_tf.report.overlay import DETECTION_COLOUR
 from mammo_tf.testing import make_breast, write_mammogram
 
@@ -471,6 +471,16 @@ def test_a_description_that_cannot_be_right(shell, copied, png, changes):
     code, said = shell(copied, png)
     assert (code, said.count("\n")) == (2, 1)
     assert "detector.json" in said and "\x1b" not in said
+
+
+def test_a_description_of_the_first_format_is_read(trained, copied):
+    path = copied.parent / "detector.json"
+    known = json.loads(path.read_bytes())
+    assert (known["format"], known["num_symmetries"]) == (2, 2)
+    path.write_text(json.dumps({**known, "format": 1, "num_views": known.pop("num_symmetries")}))
+    assert "num_symmetries" not in path.read_text()
+    old, new = load_detector(copied), load_detector(trained)
+    assert (old.num_symmetries, old.threshold) == (new.num_symmetries, new.threshold) == (2, 0.45)
 
 
 @pytest.mark.parametrize(

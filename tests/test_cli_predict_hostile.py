@@ -19,7 +19,7 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     keras.utils.set_random_seed(3)
     model = SSD(num_classes=2, backbone="light", image_shape=(64, 48, 3))
-    detector = Detector(model, ("benign", "malignant"), num_views=2, threshold=0.45)
+    detector = Detector(model, ("benign", "malignant"), num_symmetries=2, threshold=0.45)
     detector.model.save_weights(folder / "model.weights.h5")
     describe_detector(detector, folder)
     return folder / "model.weights.h5"

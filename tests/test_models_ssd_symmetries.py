@@ -18,7 +18,9 @@ OBLONG = BoxLayout(
     scales=(0.2, 0.45, 0.7, 0.9),
     aspect_ratios=((2.0, 3.0), (2.0,), ()),
 )
-CASES = [(SQUARE, symmetry) for symmetry in SYMMETRIES] + [(OBLONG, symmetry) for symmetry in SYMMETRIES[:4]]
+CASES = [(SQUARE, symmetry) for symmetry in SYMMETRIES] + [
+    (OBLONG, symmetry) for symmetry in SYMMETRIES[:4]
+]
 
 
 def put_back(boxes, symmetry):
@@ -100,11 +102,16 @@ def make_detector(shape, num_symmetries):
     return Detector(model, ("benign", "malignant"), num_symmetries)
 
 
-@pytest.mark.parametrize(("shape", "symmetries"), [((96, 96), SYMMETRIES), ((96, 64), SYMMETRIES[:4])])
+@pytest.mark.parametrize(
+    ("shape", "symmetries"), [((96, 96), SYMMETRIES), ((96, 64), SYMMETRIES[:4])]
+)
 def test_a_copy_in_any_symmetry_is_seen_alike(shape, symmetries):
     detector = make_detector(shape, 8)
     image = np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)
-    copies = [change_images(image[np.newaxis, ..., np.newaxis], symmetry)[0, ..., 0] for symmetry in symmetries]
+    copies = [
+        change_images(image[np.newaxis, ..., np.newaxis], symmetry)[0, ..., 0]
+        for symmetry in symmetries
+    ]
     plain, *others = detector.outputs(copies, batch_size=3)
     defaults = detector.model.default_boxes
     boxes = decode_boxes(defaults, plain[np.newaxis, :, -4:])[0]

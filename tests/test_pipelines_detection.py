@@ -22,9 +22,8 @@ from mammo_tf.pipelines.detection.augment import (
     rotate,
 )
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed, to_network
-from mammo_tf.pipelines.detection.examples import DetectionExamples, turned_copies
-from mammo_tf.pipelines.detection.films import examples_of_films
-from mammo_tf.pipelines.mias_films import Film, Films, Lesion
+from mammo_tf.pipelines.detection.examples import boxes_of, detection_task, image_of
+from mammo_tf.pipelines.turned import turned_copies
 
 HEIGHT, WIDTH = 80, 120
 SAME = DetectionAugmentConfig(
@@ -345,95 +344,85 @@ def examples_of(num_lesions, num_normals, shape=(48, 64)):
         boxes.append(box.astype("f4") if has_lesion else np.zeros((0, 4), "f4"))
         labels.append(np.array([1 + number % 2] if has_lesion else [], int))
     ids = tuple(f"im{number}" for number in range(len(images)))
-    return DetectionExamples(
-        image_ids=ids,
-        groups=np.array([f"p{number // 2}" for number in range(len(images))]),
-        images=np.stack(images),
-        boxes=tuple(boxes),
-        labels=tuple(labels),
-        class_names=("left", "right"),
+    return detection_task(
+        np.stack(images),
+        boxes,
+        labels,
+        box_class_names=("left", "right"),
+        example_ids=ids,
+        groups=[f"p{number // 2}" for number in range(len(images))],
     )
 
 
 class TestExamples:
-    def films(self):
-        def film(number, *lesions, num_unplaced=0):
-            return Film(
-                image_id=f"mdb{number:03}",
-                patient_id=f"p{(number + 1) // 2:03}",
-                laterality="L",
-                tissue="F",
-                finding="normal",
-                lesions=lesions,
-                num_unplaced=num_unplaced,
-            )
-
-        def lesion(row, column, radius, severity):
-            return Lesion(
-                row=row, column=column, radius_px=radius, severity=severity, abnormality="CIRC"
-            )
-
-        first, _ = draw_ellipse(60.5, 30.5, 20.5, 20.5, (160, 100))
-        films = (
-            film(1, lesion(60, 30, 20, "malignant")),
-            film(2, num_unplaced=1),
-            film(3),
-            film(4, lesion(5, 90, 15, "benign"), lesion(80, 50, 3, "malignant"), num_unplaced=1),
-        )
-        pixels = np.stack([first, first // 2, first // 3, first // 4])
-        return Films(films=films, pixels=pixels)
-
-    def test_films(self):
-        examples = examples_of_films(self.films(), size=64)
-        assert examples.image_ids == ("mdb001", "mdb003", "mdb004")  # 2 has no place
-        assert examples.groups.tolist() == ["p001", "p002", "p002"]
-        assert examples.has_lesion.tolist() == [True, False, True]
-        assert [labels.tolist() for labels in examples.labels] == [[2], [], [1, 2]]
-        assert examples.class_names == ("benign", "malignant")
-        assert examples.images.shape == (3, 64, 64) and examples.images.dtype == np.uint8
-        assert_follows(examples.images[0], examples.boxes[0])
-        # 5.5 − 15.5 is above the film.
-        scale = [160, 100, 160, 100]
-        np.testing.assert_allclose(
-            examples.boxes[2] * scale, [[-10, 75, 21, 106], [77, 47, 84, 54]], rtol=1e-5
-        )
-        assert examples.boxes[1].shape == (0, 4)
-        expected = Image.fromarray(self.films().pixels[2]).resize(
-            (64, 64), Image.Resampling.BILINEAR
-        )
-        np.testing.assert_allclose(examples.images[1], expected, atol=1)  # rounding
-
-    @pytest.mark.parametrize("size", [31, 2049])
-    def test_wrong_size(self, size):
-        with pytest.raises(UserError, match="`size` must be from 32 to 2048"):
-            examples_of_films(self.films(), size=size)
+    def test_of_arrays(self):
+        task = examples_of(3, 2)
+        assert task.example_ids == ("im0", "im1", "im2", "im3", "im4")
+        assert task.groups.tolist() == ["p0", "p0", "p1", "p1", "p2"]
+        assert task.has_box.tolist() == task.labels.tolist() == [1, 1, 1, 0, 0]
+        assert task.box_class_names == ("left", "right")
+        assert boxes_of(task, 4).shape == (0, 4)
+        np.testing.assert_array_equal(image_of(task, 1), task.images(1)[1])
 
     def test_take(self):
         examples = examples_of(3, 2)
         taken = examples.take([4, 1, 1])
-        assert len(taken) == 3 and taken.image_ids == ("im4", "im1", "im1")
+        assert len(taken) == 3 and taken.example_ids == ("im4", "im1", "im1")
         assert taken.groups.tolist() == ["p2", "p0", "p0"]
-        assert taken.has_lesion.tolist() == [False, True, True]
-        assert [labels.tolist() for labels in taken.labels] == [[], [2], [2]]
-        assert taken.class_names == ("left", "right")
-        np.testing.assert_array_equal(taken.images[1], examples.images[1])
+        assert taken.has_box.tolist() == [False, True, True]
+        assert [labels.tolist() for labels in taken.box_labels] == [[], [2], [2]]
+        np.testing.assert_array_equal(taken.images(1)[1], examples.images(1)[1])
 
     def test_turned_copies(self):
         examples = examples_of(2, 1, shape=(64, 64))
         copies = turned_copies(examples)
         assert len(copies) == 24
-        assert copies.image_ids[:4] == ("im0@0", "im0@0v", "im0@90", "im0@90v")
-        assert copies.image_ids[15] == "im1@270v"
+        assert copies.example_ids[:4] == ("im0@0", "im0@0v", "im0@90", "im0@90v")
+        assert copies.example_ids[15] == "im1@270v"
+        assert copies.image_ids.tolist() == ["im0"] * 8 + ["im1"] * 8 + ["im2"] * 8
         assert copies.groups.tolist() == ["p0"] * 16 + ["p1"] * 8
-        assert [labels.tolist() for labels in copies.labels] == [[1]] * 8 + [[2]] * 8 + [[]] * 8
-        assert len(np.unique(copies.images[:8].reshape(8, -1), axis=0)) == 8
-        np.testing.assert_array_equal(copies.images[0], examples.images[0])
-        np.testing.assert_array_equal(copies.images[1], examples.images[0][::-1])
-        np.testing.assert_array_equal(copies.images[2], np.rot90(examples.images[0]))
-        assert copies.class_names == ("left", "right")
-        for image, boxes in zip(copies.images[:16], copies.boxes[:16], strict=True):
+        labels = [labels.tolist() for labels in copies.box_labels]
+        assert labels == [[1]] * 8 + [[2]] * 8 + [[]] * 8
+        images, first = copies.images(1), examples.images(1)[0]
+        assert images.shape == (24, 64, 64) and images.dtype == np.uint8
+        every = np.asarray(images)
+        assert len(np.unique(every[:8].reshape(8, -1), axis=0)) == 8
+        np.testing.assert_array_equal(every[0], first)
+        np.testing.assert_array_equal(every[1], first[::-1])
+        np.testing.assert_array_equal(every[2], np.rot90(first))
+        np.testing.assert_array_equal(every[3], np.rot90(first)[::-1])
+        assert copies.box_class_names == ("left", "right")
+        for image, boxes in zip(every[:16], copies.boxes[:16], strict=True):
             assert_follows(image, boxes)
         assert all(boxes.shape == (0, 4) for boxes in copies.boxes[16:])
+
+    def test_an_image_that_does_not_fill_its_square_is_turned_by_itself(self):
+        # 40×64 of the image, in the top left corner of 64×64.
+        drawn, box = draw_ellipse(12, 50, 8, 8, (40, 64))
+        square = np.zeros((1, 64, 64), np.uint8)
+        square[0, :40] = drawn
+        task = detection_task(
+            square, [box * [40 / 64, 1, 40 / 64, 1]], [np.array([1])], box_class_names=("disc",)
+        )
+        task = dataclasses.replace(task, shapes=np.array([[400, 640]]))
+        np.testing.assert_array_equal(image_of(task, 0), drawn)
+        np.testing.assert_allclose(boxes_of(task, 0), box, atol=1e-6)
+        copies = turned_copies(task)
+        for index, turns in enumerate(np.repeat(range(4), 2)):
+            expected = np.rot90(drawn, turns)
+            expected = expected[::-1] if index % 2 else expected
+            assert copies.shapes[index].tolist() == ([640, 400] if turns % 2 else [400, 640])
+            np.testing.assert_array_equal(image_of(copies, index), expected)
+            whole = copies.images(1)[index]
+            assert whole.shape == (64, 64)
+            assert whole[expected.shape[0] :].max(initial=0) == 0
+            assert whole[:, expected.shape[1] :].max(initial=0) == 0
+            assert_follows(image_of(copies, index), boxes_of(copies, index))
+            assert_follows(whole, copies.boxes[index])
+
+    def test_only_squares_are_turned(self):
+        with pytest.raises(ValueError, match="48×64"):
+            turned_copies(examples_of(1, 1))
 
 
 class TestNetworkInput:
@@ -527,9 +516,9 @@ class TestBatches:
             for part in zip(*(batches.batch(6, i) for i in range(len(batches))), strict=True)
         )
         for image, target, number in zip(images, targets, order, strict=True):
-            expected = make_targets(DEFAULTS, examples.boxes[number], examples.labels[number])
+            expected = make_targets(DEFAULTS, examples.boxes[number], examples.box_labels[number])
             np.testing.assert_allclose(target, expected, atol=1e-6)
-            small = Image.fromarray(examples.images[number]).resize(
+            small = Image.fromarray(examples.images(1)[number]).resize(
                 (40, 32), Image.Resampling.BILINEAR
             )
             np.testing.assert_allclose(image, to_network(np.asarray(small)), atol=1e-3)
@@ -540,7 +529,7 @@ class TestBatches:
         assert batches.num_images == 5 and len(batches) == 2
         assert batches.order(3).tolist() == [0, 1, 2, 3, 4]
         images, targets = batches.batch(0, 1)
-        small = Image.fromarray(examples.images[4]).resize((40, 32), Image.Resampling.BILINEAR)
+        small = Image.fromarray(examples.images(1)[4]).resize((40, 32), Image.Resampling.BILINEAR)
         np.testing.assert_array_equal(images[1], to_network(np.asarray(small)))
         assert (targets[..., 0] == 0).all()
         assert set(batches.batch(5, 0)[1][1, :, 0]) == {0, 2}

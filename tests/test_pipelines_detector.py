@@ -60,7 +60,9 @@ def test_boxes_are_relative_to_the_image_and_those_beside_it_go(network, monkeyp
         probabilities=np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]),
     )
     monkeypatch.setattr(module, "find_detections", lambda *_, **__: [found])
-    (kept,) = Detector(network, ("lesion",), num_symmetries=1).detect([np.zeros((30, 40), np.uint8)])
+    (kept,) = Detector(network, ("lesion",), num_symmetries=1).detect(
+        [np.zeros((30, 40), np.uint8)]
+    )
     # 30 of the canvas' 80 rows are image: rows grow by 8/3, columns stay; the third lies below.
     expected = [[0.8 / 3, 0.5, 1.6 / 3, 1.0], [0.8, 0.0, 1.0, 0.2]]
     np.testing.assert_allclose(kept.boxes_yxyx, expected, rtol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
-from mammo_tf.pipelines.detection.examples import DetectionExamples
+from mammo_tf.pipelines.detection.examples import detection_task
 from mammo_tf.pipelines.detection.mosaic import make_mosaic
 
 SIDE, RADIUS = 240, 14
@@ -32,13 +32,8 @@ def make_examples(with_normals=True, tissue_columns=SIDE):
         images[label - 1][inside] = DISCS[label]
         edges = [row - RADIUS, column - RADIUS, row + RADIUS + 1, column + RADIUS + 1]
         boxes[label - 1] = np.array([edges], np.float32) / SIDE
-    return DetectionExamples(
-        image_ids=tuple(f"film{number}" for number in range(count)),
-        groups=np.array([f"p{number}" for number in range(count)]),
-        images=images,
-        boxes=tuple(boxes),
-        labels=(np.array([1]), np.array([2]), *[np.zeros(0, int)] * (count - 2)),
-    )
+    labels = [np.array([1]), np.array([2]), *[np.zeros(0, int)] * (count - 2)]
+    return detection_task(images, boxes, labels, box_class_names=("benign", "malignant"))
 
 
 def tiles_of(shape, tiles):
@@ -54,7 +49,7 @@ def tiles_of(shape, tiles):
 @pytest.mark.parametrize(("shape", "tiles"), [(SHAPE, 3), ((250, 200), 2)])
 def test_boxes_lie_round_the_discs(config, shape, tiles):
     examples, seen = make_examples(), set()
-    kept = examples.images.copy()
+    kept = examples.images(1).copy()
     for seed in range(12):
         rng = np.random.default_rng(seed)
         image, boxes, labels = make_mosaic(examples, config, rng, shape=shape, tiles=tiles)
@@ -81,7 +76,7 @@ def test_boxes_lie_round_the_discs(config, shape, tiles):
         for tile in set(tiles_of(shape, tiles)) - used:
             assert image[tile[0] : tile[2], tile[1] : tile[3]].max() <= NORMAL_TISSUE + 1
     assert seen == {1, 2}
-    np.testing.assert_array_equal(examples.images, kept)
+    np.testing.assert_array_equal(examples.images(1), kept)
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.3, 0.22, 0.38), (1, 1, 1)])

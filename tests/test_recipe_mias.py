@@ -17,26 +17,32 @@ from sklearn.metrics import roc_auc_score
 
 from mammo_tf.cli import main as cli_main
 from mammo_tf.config import to_plain
+from mammo_tf.data_source import OpenData
 from mammo_tf.errors import UserError
-from mammo_tf.evaluation import DetectionScores, Estimate, Froc
+from mammo_tf.evaluation import DetectionScores, Estimate, Froc, ScoredFold
 from mammo_tf.models.ssd import Detections
-from mammo_tf.pipelines.detection.examples import DetectionExamples
-from mammo_tf.pipelines.mias_films import Film, Films, Lesion
+from mammo_tf.pipelines.catalog import Catalog, read_catalog
+from mammo_tf.pipelines.detection.examples import detection_task
+from mammo_tf.pipelines.plan import make_task
+from mammo_tf.pipelines.tasks import detection, lesion_patches
 from mammo_tf.recipes.mias import combine as combine_module
-from mammo_tf.recipes.mias import command, detect, run
+from mammo_tf.recipes.mias import command, detect, detect_found, proposals, run
 from mammo_tf.recipes.mias.classify import ClassifyResult
-from mammo_tf.recipes.mias.classify_store import ClassifyFold
-from mammo_tf.recipes.mias.combine import Combined, rescored
+from mammo_tf.recipes.mias.combine import Combined, combine, rescored
 from mammo_tf.recipes.mias.conclusion import answer
 from mammo_tf.recipes.mias.config import PARTS, CombineConfig, MiasConfig
-from mammo_tf.recipes.mias.detect import DetectedFold, plan
+from mammo_tf.recipes.mias.detect import DetectedFold, list_jobs
 from mammo_tf.recipes.mias.detect_config import DetectConfig
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores, score_at_rate, scored_image
+from mammo_tf.recipes.mias.division import Division, divide_images
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.settings import choose_config
 from mammo_tf.recipes.mias.summary import Line, malignant_auroc, summarise
+from mammo_tf.record import Finding, ImageInfo
 from mammo_tf.report import figures
+from mammo_tf.testing import draw_lesions
 from mammo_tf.training.fit_detector import DetectorTrainingConfig
+from mammo_tf.training.folds import SplitConfig
 from mammo_tf.training.patch_splits import divide_at_random
 from mammo_tf.training.store import Cell
 
@@ -59,20 +65,25 @@ class TestSettings:
         config = choose_config(
             backbone="vgg16",
             weights="none",
-            num_folds=3,
+            dataset="ncc",
+            phantom=True,
+            folds=3,
             seed=9,
             overrides=(
                 "detect.variant=ssd512",
                 "detect.image_size=none",
-                "detect.splits=woman",
+                "detect.splits=patient",
+                "phantom.scale=0.3",
                 "detect.training.augment.gamma=0.5",
                 "combine.weights=0,0.25",
                 "classify.training.augment.horizontal_flip=no",
             ),
         )
-        assert (config.num_folds, config.seed, config.detect.shape) == (3, 9, (512, 512))
+        assert (config.dataset, config.phantom.scale, config.seed) == ("ncc", 0.3, 9)
+        assert (config.split.num_folds, config.split.official) == (3, "no")
+        assert config.detect.shape == (512, 512)
         assert (config.detect.backbone, config.detect.weights) == ("vgg16", "none")
-        assert config.detect.splits == ("woman",)
+        assert config.detect.splits == ("patient",)
         assert config.detect.training.augment.gamma == 0.5
         assert config.combine.weights == (0.0, 0.25)
         assert config.classify.training.augment.horizontal_flip is False
@@ -88,9 +99,10 @@ class TestSettings:
             ("detect.epochs=3", "Unknown key `detect.epochs`. Did you mean "),
             ("detect.training=3", "is a section"),
             ("detect.training.epochs=many", "whole number"),
-            ("num_folds=1", "`num_folds` must be between 2 and 20. Received: 1"),
-            ("num_folds=21", "between 2 and 20"),
-            ("validation_fraction=nan", "`validation_fraction`"),
+            ("split.num_folds=1", "`split.num_folds` must be between 2 and 20. Received: 1"),
+            ("split.num_folds=21", "between 2 and 20"),
+            ("split.validation_fraction=nan", "validation_fraction`"),
+            ("dataset=inbreast", "`dataset` must be one of "),
             ("seed=-1", "`seed`"),
             ("num_resamples=99", "`num_resamples` must be between 100"),
             ("detect.variant=ssd400", "`variant` must be one of ssd300, ssd512"),
@@ -99,8 +111,8 @@ class TestSettings:
             ("detect.dropout=1", "`dropout`"),
             ("detect.splits=film", "`splits`"),
             ("detect.splits=", "`splits`"),
-            ("detect.num_views=9", "`num_views` must be "),
-            ("detect.num_views=0", "`num_views`"),
+            ("detect.num_symmetries=9", "`num_symmetries` must be "),
+            ("detect.num_symmetries=0", "`num_symmetries`"),
             ("detect.poster_epochs=0", "`poster_epochs`"),
             ("detect.poster_repeats=101", "`poster_repeats`"),
             ("detect.training.mosaic_share=1.1", "`mosaic_share`"),
@@ -132,7 +144,7 @@ class TestCommand:
         result = CliRunner().invoke(cli_main.cli, words)
         assert result.exit_code == 0
         shown = json.loads(result.stdout)
-        assert (shown["num_folds"], shown["combine"]["proposals"]) == (4, 7)
+        assert (shown["split"]["num_folds"], shown["combine"]["proposals"]) == (4, 7)
         assert shown["detect"]["training"]["augment"]["rotation_degrees"] == 180
         assert not list(tmp_path.iterdir())
 
@@ -164,115 +176,132 @@ class TestCommand:
         where = ("--manual-dir", tmp_path / "raw", "--run-dir", tmp_path / "run")
         assert "all-mias.tar.gz" in exit_2(monkeypatch, capsys, *where)
 
-    def test_missing_weights_are_told_of_before_anything_is_trained(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"backbone": "vgg16", "weights": "vgg16.h5"}, r"vgg16\.h5.*not a file"),
+            ({"overrides": ("classify.model.name=cnn3",)}, "has one output"),
+        ],
+    )
+    def test_what_cannot_be_built_is_told_of_before_anything_is_trained(
+        self, change, message, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+
         def trained(*_args):
             raise AssertionError("trained")
 
         monkeypatch.setattr(run, "classify", trained)
         monkeypatch.setattr(run, "detect", trained)
-        config = choose_config(backbone="vgg16", weights=str(tmp_path / "vgg16.h5"))
-        films = make_films()
-        with pytest.raises(UserError, match=r"vgg16\.h5.*not a file"):
-            run._run_parts(config, ("classify", "detect"), films, (), tmp_path)
-
-
-def make_films(num_women=20):
-    """Every second woman has a bright disc in her left breast; the first right one is unplaced."""
-    rng = np.random.default_rng(5)
-    pixels = rng.integers(40, 90, (2 * num_women, 120, 120)).astype(np.uint8)
-    row, column = np.mgrid[:120, :120]
-    films = []
-    for woman in range(num_women):
-        for breast, side in enumerate("LR"):
-            number, lesions = 2 * woman + breast, ()
-            if side == "L" and woman % 2:
-                severity = ("benign", "malignant")[woman // 2 % 2]
-                place = {"row": int(rng.integers(30, 90)), "column": int(rng.integers(30, 90))}
-                lesions = (Lesion(**place, radius_px=15, severity=severity, abnormality="CIRC"),)
-                near = np.hypot(row - place["row"], column - place["column"]) <= 15
-                pixels[number][near] += 120
-            films.append(
-                Film(
-                    image_id=f"mdb{number + 1:03}",
-                    patient_id=f"p{woman + 1:03}",
-                    laterality=side,
-                    tissue="F",
-                    finding=lesions[0].severity if lesions else "normal",
-                    lesions=lesions,
-                    num_unplaced=int(number == 1),
-                )
-            )
-    return Films(films=tuple(films), pixels=pixels)
+        with pytest.raises(UserError, match=message):
+            run._run_parts(choose_config(**change), ("classify", "detect"), None, None, tmp_path)
 
 
 TINY = MiasConfig(
-    num_folds=2,
-    validation_fraction=0.3,
+    split=SplitConfig(num_folds=2, validation_fraction=0.3),
     detect=DetectConfig(
         image_size=96,
         poster_epochs=1,
-        num_views=1,
+        num_symmetries=1,
         training=DetectorTrainingConfig(epochs=1, warmup_epochs=0, mosaic_share=0),
     ),
 )
 
 
-@pytest.fixture(scope="module")
-def films():
-    return make_films()
+def open_records(builder, cache_dir):
+    return OpenData(builder=builder, catalog=read_catalog(builder), cache_dir=cache_dir)
 
 
 @pytest.fixture(scope="module")
-def jobs(films):
-    config = dataclasses.replace(TINY.detect, poster_repeats=2)
-    return plan(films, run.film_folds(films, TINY), config, seed=1)
+def opened(build_records, tmp_path_factory):
+    """Forty images of twenty patients; ten have a lesion, the second a finding without a place."""
+    images = draw_lesions(20, (120, 120), radius=15, unplaced=("mdb002",))
+    return open_records(build_records(images), tmp_path_factory.mktemp("cache"))
 
 
-class TestPlan:
+@pytest.fixture(scope="module")
+def division(opened):
+    return divide_images(opened.catalog, TINY.split, TINY.seed)
+
+
+@pytest.fixture(scope="module")
+def task(opened):
+    plan = detection(opened.catalog, size=192)
+    return make_task(plan, opened.catalog, opened.builder, cratios=(1,), cache_dir=None)
+
+
+@pytest.fixture(scope="module")
+def jobs(task, division):
+    return list_jobs(task, division, dataclasses.replace(TINY.detect, poster_repeats=2), 1)
+
+
+class TestJobs:
     def test_one_job_a_fold_then_one_a_random_division(self, jobs):
         assert [job.cell.name for job in jobs] == [
-            "ssd300_light_woman-cr1-fold0",
-            "ssd300_light_woman-cr1-fold1",
-            "ssd300_light_poster-cr1-fold0",
-            "ssd300_light_poster-cr1-fold1",
+            "ssd300_light_patient-fold0",
+            "ssd300_light_patient-fold1",
+            "ssd300_light_poster-fold0",
+            "ssd300_light_poster-fold1",
         ]
-        assert jobs[0].examples.images.shape[1:] == (192, 192)  # twice what the network sees
 
-    def test_no_woman_is_in_two_parts(self, films, jobs):
+    def test_no_patient_is_in_two_parts(self, opened, jobs):
         tested = []
         for job in jobs[:2]:
-            women = {name: set(job.examples.groups[part]) for name, part in job.parts.items()}
-            assert not women["train"] & women["validation"]
-            assert not women["train"] & women["test"] and not women["validation"] & women["test"]
+            own = {name: set(job.task.groups[part]) for name, part in job.parts.items()}
+            assert not own["train"] & own["validation"]
+            assert not own["train"] & own["test"] and not own["validation"] & own["test"]
             together = np.concatenate([job.parts[n] for n in ("train", "validation", "test")])
             assert sorted(together) == list(range(39))
-            tested += [job.examples.image_ids[index] for index in job.parts["test"]]
+            tested += [job.task.example_ids[index] for index in job.parts["test"]]
             assert set(job.scored) == {*job.parts["validation"], *job.parts["test"]}
-        # Each film is tested once, but for the one whose finding has no circle.
-        assert sorted(tested) == [f.image_id for f in films.films if f.image_id != "mdb002"]
+        # Each image is tested once, but for the one whose finding has no place.
+        names = [image.image_id for image in opened.catalog.images]
+        assert sorted(tested) == [name for name in names if name != "mdb002"]
 
-    def test_the_parts_are_those_of_the_folds(self, films, jobs):
-        for job, fold in zip(jobs, run.film_folds(films, TINY), strict=False):
+    def test_the_parts_are_those_of_the_folds(self, opened, division, jobs):
+        for job, fold in zip(jobs, division.folds, strict=False):
             for part, indices in job.parts.items():
-                wanted = {films.films[index].image_id for index in getattr(fold, part)}
-                found = {job.examples.image_ids[index] for index in indices}
+                wanted = {opened.catalog.images[k].image_id for k in getattr(fold, part)}
+                found = {job.task.example_ids[index] for index in indices}
                 assert found == wanted - {"mdb002"}
+
+    def test_what_trains_is_the_train_part(self, jobs, tmp_path, monkeypatch):
+        shown = {}
+
+        class Stop(Exception):
+            pass
+
+        def batches(images, *_args, **_options):
+            shown["ids"] = images.example_ids
+            raise Stop
+
+        monkeypatch.setattr(detect, "DetectionBatches", batches)
+        for job in jobs[:2]:
+            with pytest.raises(Stop):
+                detect.train_and_look([job], TINY.detect, tmp_path, 7)
+            assert shown["ids"] == tuple(job.task.example_ids[k] for k in job.fold.train)
 
     def test_the_poster_s_split_leaks(self, jobs):
         job, other = jobs[2:]
-        assert len(job.examples) == 10 * 8 and job.examples.has_lesion.all()
+        assert len(job.task) == 10 * 8 and job.task.has_box.all()
         assert [len(job.parts[n]) for n in ("train", "validation", "test")] == [56, 8, 16]
-        names = {
-            part: {job.examples.image_ids[i].partition("@")[0] for i in indices}
-            for part, indices in job.parts.items()
-        }
+        names = {part: set(job.task.image_ids[k]) for part, k in job.parts.items()}
         assert len(names["train"] & names["test"]) >= 8
         assert sorted(job.scored) == list(range(80))
         assert not np.array_equal(job.parts["test"], other.parts["test"])
 
-    def test_one_split_alone(self, films):
+    def test_one_split_alone(self, task, division):
         config = dataclasses.replace(TINY.detect, splits=("poster",))
-        assert [job.split for job in plan(films, (), config, 1)] == ["poster"]
+        assert [job.split for job in list_jobs(task, division, config, 1)] == ["poster"]
+
+    def test_a_short_training_on_the_poster_s_split_warms_up_in_time(self, jobs):
+        config = dataclasses.replace(
+            TINY.detect, training=DetectorTrainingConfig(epochs=9, warmup_epochs=4)
+        )
+        assert [(t.epochs, t.warmup_epochs) for t in (j.training(config) for j in jobs[1:3])] == [
+            (9, 4),
+            (1, 1),
+        ]
 
     @pytest.mark.parametrize(("count", "sizes"), [(896, (627, 90, 179)), (10, (7, 1, 2))])
     def test_7_to_1_to_2(self, count, sizes):
@@ -303,7 +332,7 @@ class TestKept:
         found = detections(
             [[0.1, 0.2, 0.3, 0.4], [0, 0.123456, 1, 0.9]], [0.9, 0.05], labels=[2, 1]
         )
-        again = detect._unplain(json.loads(json.dumps(detect._plain(found))), 2)
+        again = detect_found.unplain(json.loads(json.dumps(detect_found.plain(found))), 2)
         for name in ("boxes_yxyx", "labels", "scores", "probabilities"):
             np.testing.assert_allclose(getattr(again, name), getattr(found, name), atol=5e-7)
         assert again.labels.dtype.kind == "i"
@@ -311,7 +340,7 @@ class TestKept:
 
     def test_nothing_found(self):
         nothing = detections([], [], probabilities=np.zeros((0, 3)))
-        again = detect._unplain(detect._plain(nothing), 2)
+        again = detect_found.unplain(detect_found.plain(nothing), 2)
         assert len(again) == 0
         assert again.boxes_yxyx.shape == (0, 4) and again.probabilities.shape == (0, 3)
 
@@ -319,7 +348,7 @@ class TestKept:
 def same_findings(left, right):
     for mine, other in zip(left, right, strict=True):
         assert mine.cell == other.cell
-        for mode in detect.MODES:
+        for mode in detect_found.MODES:
             assert mine.found[mode].keys() == other.found[mode].keys()
             for index, found in mine.found[mode].items():
                 for field in ("boxes_yxyx", "labels", "scores", "probabilities"):
@@ -328,17 +357,20 @@ def same_findings(left, right):
 
 
 POSTER_ONLY = dataclasses.replace(TINY.detect, splits=("poster",))
+NO_FOLDS = Division(np.array([]), ())
 
 
 @pytest.fixture(scope="module")
-def few_films():
-    return make_films(4)
+def few(build_records, tmp_path_factory):
+    """Eight images of four patients, two with a lesion."""
+    images = draw_lesions(4, (120, 120), radius=15)
+    return open_records(build_records(images), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
-def first_run(few_films, tmp_path_factory):
+def first_run(few, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return folder, detect.detect(few_films, (), POSTER_ONLY, folder, 7)
+    return folder, detect.detect(few, NO_FOLDS, POSTER_ONLY, folder, 7)
 
 
 @pytest.mark.slow
@@ -347,28 +379,28 @@ class TestDetect:
         folder, (fold,) = first_run
         assert sorted(fold.found["lesion"]) == list(range(16)) == sorted(fold.found["by_class"])
         for found in fold.found["lesion"].values():
-            assert 0 < len(found) <= detect.MAX_BOXES and (found.labels == 0).all()
+            assert 0 < len(found) <= detect_found.MAX_BOXES and (found.labels == 0).all()
             assert (np.diff(found.scores) <= 0).all()
         classes = np.concatenate([found.labels for found in fold.found["by_class"].values()])
         assert set(classes.tolist()) <= {1, 2}
         assert fold.facts["images_an_epoch"] == 11  # 7 of 10 of 16; there are no normal copies
         described = json.loads((folder / "cells" / fold.cell.name / "detector.json").read_text())
         assert described["class_names"] == ["benign", "malignant"]
-        assert described["num_views"] == 1 and described["image_shape"] == [96, 96, 3]
+        assert described["num_symmetries"] == 1 and described["image_shape"] == [96, 96, 3]
         assert detect.weights_path(folder, fold).is_file()
 
-    def test_a_finished_run_is_only_read(self, few_films, first_run, monkeypatch):
+    def test_a_finished_run_is_only_read(self, few, first_run, monkeypatch):
         folder, first = first_run
         monkeypatch.setattr(detect, "fit_detector", None)
-        monkeypatch.setattr(detect, "_look", None)
-        again = detect.detect(few_films, (), POSTER_ONLY, folder, 7)
+        monkeypatch.setattr(detect, "look", None)
+        again = detect.detect(few, NO_FOLDS, POSTER_ONLY, folder, 7)
         same_findings(again, first)
         assert again[0].facts == first[0].facts
 
     @pytest.mark.parametrize("damage", ["cut", "other images", "short rows"])
-    def test_damaged_findings_are_looked_for_again(self, few_films, first_run, damage, monkeypatch):
+    def test_damaged_findings_are_looked_for_again(self, few, first_run, damage, monkeypatch):
         folder, first = first_run
-        path = folder / "cells" / first[0].cell.name / detect.FOUND
+        path = folder / "cells" / first[0].cell.name / detect_found.FOUND
         whole = path.read_text()
         content = json.loads(whole)
         by_name = content["found"]["by_class"]
@@ -379,49 +411,54 @@ class TestDetect:
             by_name[name] = [row[:-1] for row in by_name[name][:1]]
         path.write_text(whole[:-200] if damage == "cut" else json.dumps(content))
         monkeypatch.setattr(detect, "fit_detector", None)
-        same_findings(detect.detect(few_films, (), POSTER_ONLY, folder, 7), first)
+        same_findings(detect.detect(few, NO_FOLDS, POSTER_ONLY, folder, 7), first)
         assert json.loads(path.read_text())["found"] == json.loads(whole)["found"]
 
-    def test_a_killed_run_goes_on_to_the_same_numbers(self, few_films, first_run, tmp_path):
+    def test_a_killed_run_goes_on_to_the_same_numbers(self, few, first_run, tmp_path):
         def killed(*_args, **_options):
             raise KeyboardInterrupt
 
         _, first = first_run
-        for name in ("fit_detector", "write_json"):
+        for name in ("fit_detector", "keep_found"):
             # In the middle of training; then between the weights and what they find.
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(detect, name, killed)
                 with pytest.raises(KeyboardInterrupt):
-                    detect.detect(few_films, (), POSTER_ONLY, tmp_path, 7)
+                    detect.detect(few, NO_FOLDS, POSTER_ONLY, tmp_path, 7)
             cells = list((tmp_path / "cells").iterdir())
-            assert len(cells) == (name == "write_json")
-        assert not (cells[0] / detect.FOUND).exists()
-        same_findings(detect.detect(few_films, (), POSTER_ONLY, tmp_path, 7), first)
+            assert len(cells) == (name == "keep_found")
+        assert not (cells[0] / detect_found.FOUND).exists()
+        same_findings(detect.detect(few, NO_FOLDS, POSTER_ONLY, tmp_path, 7), first)
 
-    def test_other_settings_are_refused(self, few_films, first_run):
+    def test_other_settings_are_refused(self, few, first_run):
         folder, _ = first_run
         changed = dataclasses.replace(POSTER_ONLY, poster_epochs=2)
         with pytest.raises(UserError, match="poster_epochs: 1, now 2"):
-            detect.detect(few_films, (), changed, folder, 7)
+            detect.detect(few, NO_FOLDS, changed, folder, 7)
         keras.utils.clear_session()
 
 
-def make_fold(split="woman", number=0, *, image_ids, boxes, found, parts, by_class=None):
-    """A detector's findings in small grey images, one woman each."""
+def make_fold(
+    split="patient", number=0, *, image_ids, boxes, found, parts, by_class=None, shape=None
+):
+    """A detector's findings in small grey images, one patient each."""
     count = len(image_ids)
-    examples = DetectionExamples(
-        image_ids=tuple(image_ids),
-        groups=np.array([f"p{name}" for name in image_ids]),
-        images=np.full((count, 60, 60), 80, np.uint8),
-        boxes=tuple(np.asarray([b[:4] for b in each], np.float32).reshape(-1, 4) for each in boxes),
-        labels=tuple(np.array([b[4] for b in each], int) for each in boxes),
+    task = detection_task(
+        np.full((count, 60, 60), 80, np.uint8),
+        [np.reshape([box[:4] for box in each], (-1, 4)) for each in boxes],
+        [[box[4] for box in each] for each in boxes],
+        box_class_names=("benign", "malignant"),
+        example_ids=image_ids,
+        groups=[f"p{name}" for name in image_ids],
     )
+    if shape is not None:
+        task = dataclasses.replace(task, shapes=np.tile(shape, (count, 1)))
     lesion = dict(enumerate(found))
     by_class = lesion if by_class is None else dict(enumerate(by_class))
     return DetectedFold(
         split=split,
-        cell=Cell(f"ssd300_light_{split}", (1,), number),
-        examples=examples,
+        cell=Cell(f"ssd300_light_{split}", number),
+        task=task,
         parts={name: np.array(part, int) for name, part in parts.items()},
         found={"lesion": lesion, "by_class": by_class},
         facts={"seconds": 90.0, "seconds_an_image": 0.05, "parameters": 10},
@@ -447,7 +484,7 @@ class TestScores:
         assert score_at_rate(images, 0.5) == 0.7
         assert score_at_rate(images, 2) == 0
 
-    def test_pixels_of_the_film_and_classes_from_0(self):
+    def test_pixels_of_the_image_and_classes_from_0(self):
         fold = make_fold(
             image_ids=["mdb007"],
             boxes=[[(-0.1, 0.25, 0.5, 1.25, 2)]],
@@ -455,14 +492,28 @@ class TestScores:
                 detections([[0, 0.5, 0.25, 0.75], [0, 0, 1, 1]], [1.000001, -1e-7], labels=[2, 1])
             ],
             parts={"test": [0]},
+            shape=(1024, 1024),
         )
-        image = scored_image(fold.examples, 0, fold.found["lesion"][0], "0/mdb007")
+        image = scored_image(fold.task, 0, fold.found["lesion"][0], "0/mdb007")
         assert (image.image_id, image.group) == ("0/mdb007", "pmdb007")
         assert image.truth_boxes_px.tolist() == [[0, 256, 512, 1024]]
         assert image.truth_labels.tolist() == [1]
         assert image.boxes_px.tolist() == [[0, 512, 256, 768], [0, 0, 1024, 1024]]
         assert image.labels.tolist() == [1, 0]
         assert image.scores.tolist() == [1, 0]
+
+    def test_pixels_of_an_image_that_does_not_fill_its_square(self):
+        # 3000×2000 pixels fill the left two thirds of a square.
+        fold = make_fold(
+            image_ids=["a"],
+            boxes=[[(0.25, 0.5, 0.5, 0.75, 1)]],
+            found=[detections([[0.25, 0.75, 0.5, 1]], [0.5])],
+            parts={"test": [0]},
+            shape=(3000, 2000),
+        )
+        image = scored_image(fold.task, 0, fold.found["lesion"][0], "a")
+        assert image.truth_boxes_px.tolist() == [[750, 1500, 1500, 2000]]
+        assert image.boxes_px.tolist() == [[750, 1500, 1500, 2000]]
 
     def test_a_place_of_any_class_has_label_0(self):
         fold = make_fold(
@@ -471,7 +522,7 @@ class TestScores:
             found=[detections([[0, 0, 1, 1]], [0.5])],
             parts={"test": [0]},
         )
-        image = scored_image(fold.examples, 0, fold.found["lesion"][0], "a")
+        image = scored_image(fold.task, 0, fold.found["lesion"][0], "a")
         assert image.labels.tolist() == [0] and image.truth_boxes_px.shape == (0, 4)
 
     def test_the_sets_and_their_numbers(self):
@@ -480,7 +531,7 @@ class TestScores:
         wrong = detections([far], [0.95], labels=[1])
         nothing = detections([], [], probabilities=np.zeros((0, 3)))
         parts = {"train": [], "validation": [4], "test": [0, 1, 2, 3]}
-        woman = [
+        folds = [
             make_fold(
                 number=number,
                 image_ids=[f"mdb{number}{index}" for index in range(5)],
@@ -498,15 +549,15 @@ class TestScores:
             parts={"train": [0, 1], "validation": [4], "test": [2, 3]},
         )
         config = dataclasses.replace(TINY, num_resamples=100)
-        scores = run.score_splits([*woman, poster], config)
+        scores = run.score_splits([*folds, poster], config)
         assert [(score.name, score.num_images, score.num_lesions) for score in scores] == [
-            ("by woman", 8, 4),
-            ("by woman, with lesions", 4, 4),
+            ("by patient", 8, 4),
+            ("by patient, with lesions", 4, 4),
             ("poster's kind, test", 2, 2),
             ("poster's kind, all sets", 5, 5),
         ]
         honest, alike, test, every = scores
-        assert alike.lesion.mean.value == 1  # the false alarm is on a normal film
+        assert alike.lesion.mean.value == 1  # the false alarm is on a normal image
         # Fold 0 cries wolf on its validation film too, as class 1 with 0.95: on the common scale
         # its hit of class 1 becomes 0.9 / 2 and its false alarm 0.95 / 2; 0.9 stays elsewhere.
         # So three hits come first, then the false alarm, then the last hit: 76 of 101 recall
@@ -522,6 +573,17 @@ class TestScores:
         assert [score.name for score in run.score_splits([poster], config)] == [
             score.name for score in scores[2:]
         ]
+
+
+def constant_model(probabilities):
+    """A network that says the same of every patch."""
+    inputs = keras.Input((16, 16, 1))
+    outputs = keras.layers.Dense(
+        3,
+        kernel_initializer="zeros",
+        bias_initializer=keras.initializers.Constant(np.log(probabilities)),
+    )(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, outputs)
 
 
 class TestCombine:
@@ -582,11 +644,10 @@ class TestCombine:
             ((0.4, 0.4), (0.6, 0.1, 0.4), 0.1),
         ],
     )
-    def test_validation_films_choose_the_weight(self, fold, said, weights, expected):
+    def test_validation_images_choose_the_weight(self, fold, said, weights, expected):
         judged = np.array([[1 - p, p / 2, p / 2] for p in said])
-        # On the test film the opposite is true.
-        probabilities = {0: judged, 1: judged[::-1]}
-        kept = combine_module._Judged(probabilities, 1.0)
+        # On the test image the opposite is true.
+        kept = proposals.Judged({"mdb001": judged, "mdb002": judged[::-1]}, 1.0)
         assert combine_module._choose(fold, kept, CombineConfig(weights=weights)) == expected
 
     def test_only_the_surest_proposals(self, fold):
@@ -596,8 +657,84 @@ class TestCombine:
 
     def test_the_middle_of_a_box_in_pixels(self):
         found = detections([[0, 0, 1, 1], [0.5, 0, 1, 0.5]], [0.9, 0.5])
-        middles = combine_module._middles(found, (101, 201))
-        np.testing.assert_allclose(middles, [[50, 100], [75, 50]])
+        middles = proposals.middles_px(found, (101, 201))
+        np.testing.assert_array_equal(middles, [[50, 100], [75, 50]])
+
+    def test_each_fold_is_judged_by_its_own_classifier(self, opened, tmp_path):
+        said = {0: [0.7, 0.2, 0.1], 1: [0.1, 0.3, 0.6]}
+        loaded = []
+
+        def model_of(number):
+            loaded.append(number)
+            return constant_model(said[number])
+
+        names = ["mdb003", "mdb004", "mdb007", "mdb008"]
+        found = detections([[0.2, 0.2, 0.4, 0.4], [0.6, 0.6, 0.8, 0.8]], [0.9, 0.5])
+        folds = [
+            make_fold(
+                number=number,
+                image_ids=names,
+                boxes=[[(0.2, 0.2, 0.4, 0.4, 1)], []] * 2,
+                found=[found] * 4,
+                parts={"train": [], "validation": [2 - 2 * number, 3 - 2 * number], "test": part},
+                shape=(120, 120),
+            )
+            for number, part in enumerate(([0, 1], [2, 3]))
+        ]
+        classified = dataclasses.replace(make_result(), model_of=model_of)
+        config = CombineConfig(weights=(1.0,))
+        options = {"num_resamples": 100, "seed": 1}
+        where = (config, dataclasses.replace(TINY.classify, input_size=16), tmp_path)
+        combined = combine(opened, folds, classified, *where, **options)
+        assert combined.fold_weights == (1.0, 1.0)
+        assert set(loaded) == {0, 1}
+        for fold in folds:
+            kept = json.loads(
+                (tmp_path / "combine" / f"{fold.cell.name}-centred128.json").read_bytes()
+            )
+            assert list(kept["said"]) == names
+            for rows in kept["said"].values():
+                np.testing.assert_allclose(rows, [said[fold.cell.fold]] * 2, rtol=1e-5)
+        # What is kept is not asked for again; other places are.
+        loaded.clear()
+        again = combine(opened, folds, classified, *where, **options)
+        assert again.after.lesion == combined.after.lesion and not loaded
+        fewer = CombineConfig(weights=(1.0,), proposals=1)
+        combine(opened, folds, classified, fewer, *where[1:], **options)
+        assert set(loaded) == {0, 1}
+
+    def test_patches_of_places_are_cut_as_the_classifier_s_own(self, opened):
+        plan = lesion_patches(
+            opened.catalog,
+            opened.builder,
+            cache_dir=None,
+            patch_size=64,
+            input_size=16,
+            lesion_copies=0,
+            extra_normals=0,
+            by_class=True,
+        )
+        own = make_task(plan, opened.catalog, opened.builder, cratios=(1,), cache_dir=None)
+        places = {}
+        for example in plan.examples:
+            name = opened.catalog.images[example.parts[0].image].image_id
+            places.setdefault(name, []).append(example.parts[0].place[:2])
+        places = {name: np.array(found) for name, found in places.items()}
+        cut = proposals.cut_places(opened, places, patch_size=64, input_size=16)
+        assert len(cut) == len(own) and cut.input_shape == own.input_shape
+        for name, found in places.items():
+            mine = np.flatnonzero(cut.image_ids == name)
+            theirs = np.flatnonzero(own.image_ids == name)
+            assert len(mine) == len(found) == len(theirs)
+            for one, other in zip(mine, theirs, strict=True):
+                np.testing.assert_array_equal(cut.images(1)[one], own.images(1)[other])
+
+    def test_no_place_at_all(self, opened, tmp_path):
+        nothing = {"mdb001": np.zeros((0, 2), int)}
+        options = {"patch_size": 64, "input_size": 16}
+        for _ in range(2):
+            judged = proposals.judge(opened, nothing, None, tmp_path / "kept.json", **options)
+            assert judged.probabilities["mdb001"].shape == (0, 3) and judged.milliseconds == 0
 
 
 def make_scores(name, start, *, mean=None, benign=None):
@@ -625,7 +762,7 @@ def make_scores(name, start, *, mean=None, benign=None):
     )
 
 
-def make_result(split="woman", *, strength=0.0, seed=1, labels=None, one_woman=False):
+def make_result(split="patient", *, strength=0.0, seed=1, labels=None, one_patient=False):
     """Two folds of scored patches; malignant patches look `strength` more malignant."""
     rng = np.random.default_rng(seed)
     labels = np.tile([0, 1, 2], 30) if labels is None else labels
@@ -636,15 +773,14 @@ def make_result(split="woman", *, strength=0.0, seed=1, labels=None, one_woman=F
         values[:, 2] += strength * (labels == 2)
         values = np.exp(values)
         names = np.array([f"p{number}-{index}" for index in range(len(labels))])
-        if one_woman:
+        if one_patient:
             names[labels == 2] = "p999"
         probabilities = values / values.sum(axis=1, keepdims=True)
-        folds.append(ClassifyFold(labels, probabilities, names, names))
+        folds.append(ScoredFold(labels, probabilities, names, names))
     return ClassifyResult(
         variant="centred128",
         split=split,
         folds=tuple(folds),
-        patch_size=128,
         num_patches=(60, 60, 60),
         num_parameters=621,
         seconds=12.0,
@@ -656,14 +792,14 @@ def area(result):
     areas = []
     for fold in result.folds:
         lesions = fold.labels > 0
-        share = fold.probabilities[lesions, 2] / fold.probabilities[lesions, 1:].sum(axis=1)
+        share = fold.scores[lesions, 2] / fold.scores[lesions, 1:].sum(axis=1)
         areas.append(roc_auc_score(fold.labels[lesions] == 2, share))
     return np.mean(areas)
 
 
 class TestSummary:
     def test_lines_of_the_detector(self):
-        score = make_scores("by woman", 0.1)
+        score = make_scores("by patient", 0.1)
         lines = summarise([], [score], TINY)
         named = {line.measure: line for line in lines}
         assert len(named) == len(lines) == 1 + 2 * len(RATES) + 3
@@ -677,7 +813,7 @@ class TestSummary:
             "sensitivity at 1 FP/image, centre",
             "mAP",
         ]
-        assert {(line.what, line.set) for line in lines} == {("detection", "by woman")}
+        assert {(line.what, line.set) for line in lines} == {("detection", "by patient")}
 
     def test_lines_of_the_classifier(self):
         result = make_result("poster", strength=0.7)
@@ -690,11 +826,11 @@ class TestSummary:
         assert named["AUROC malignant / benign"].value == pytest.approx(area(result))
         labels, scores = (
             [fold.labels > 0 for fold in result.folds],
-            [1 - fold.probabilities[:, 0] for fold in result.folds],
+            [1 - fold.scores[:, 0] for fold in result.folds],
         )
         expected = np.mean([roc_auc_score(*pair) for pair in zip(labels, scores, strict=True)])
         assert named["AUROC lesion / normal"].value == pytest.approx(expected)
-        said = np.concatenate([fold.probabilities.argmax(axis=1) for fold in result.folds])
+        said = np.concatenate([fold.scores.argmax(axis=1) for fold in result.folds])
         truth = np.concatenate([fold.labels for fold in result.folds])
         recalls = [np.mean(said[truth == label] == label) for label in range(3)]
         assert named["balanced accuracy"].value == pytest.approx(np.mean(recalls))
@@ -727,7 +863,7 @@ class TestSummary:
 
 class TestConclusion:
     def test_each_number_of_the_detector_is_the_one_given(self):
-        honest = make_scores("by woman", 0.11)
+        honest = make_scores("by patient", 0.11)
         (said,) = answer([], [honest], None)
         numbers = re.findall(r"\d\.\d\d \(\d\.\d\d, \d\.\d\d\)", said)
         expected = (
@@ -743,14 +879,15 @@ class TestConclusion:
         [(0.18, "worth, not skill", "gained"), (0.16, "told from chance", "skill")],
     )
     def test_the_leak_is_called_one_where_it_is_told_from_chance(self, value, words, others):
-        name = "by woman, with lesions"
+        name = "by patient, with lesions"
         honest = make_scores(name, 0.1, mean=Estimate(0.1, 0.05, 0.15, 0.025))
         mean = Estimate(value, value - 0.05, value + 0.05, 0.025)
         leaky = make_scores("poster's kind, test", 0.3, mean=mean)
         every = make_scores("poster's kind, all sets", 0.5, mean=Estimate(0.66, 0.6, 0.7))
         text = " ".join(answer([], [honest, leaky, every], None))
         assert words in text and others not in text
-        assert f"{value:.2f} ({value - 0.05:.2f}, {value + 0.05:.2f}) (the poster: 0.803)" in text
+        shown = f"{value:.2f} ({value - 0.05:.2f}, {value + 0.05:.2f})"
+        assert f"{shown} (the poster, on its own images: 0.803)" in text
         assert "0.66" not in text
 
     @pytest.mark.parametrize(("strength", "is_chance"), [(0.0, True), (1.5, False)])
@@ -762,16 +899,16 @@ class TestConclusion:
         assert f"malignant against benign {area(result):.2f} (" in said
         assert ("no better than chance" in said) == is_chance
 
-    def test_too_few_women_for_an_interval(self):
-        (said,) = answer([make_result(strength=1.5, one_woman=True)], [], None)
-        assert "too few women" in said and "no better than chance" not in said
+    def test_too_few_patients_for_an_interval(self):
+        (said,) = answer([make_result(strength=1.5, one_patient=True)], [], None)
+        assert "too few patients" in said and "no better than chance" not in said
 
     def test_only_the_first_variant_is_spoken_of(self):
         results = [make_result(), make_result("poster", strength=2)]
         results.append(dataclasses.replace(make_result(), variant="centred256"))
         said = answer(results, [], None)
         assert len(said) == 2
-        assert "women not seen" in said[0] and "the poster's kind of split" in said[1]
+        assert "patients not seen" in said[0] and "the poster's kind of split" in said[1]
 
     def test_both_together(self):
         before, after = make_scores("detector alone", 0.2), make_scores("both", 0.5)
@@ -784,15 +921,31 @@ class TestConclusion:
             after.per_class.mean,
         ):
             assert f"{number.value:.2f} ({number.low:.2f}, {number.high:.2f})" in said
-        assert "12 ms a film on top of 40 ms" in said and "3210 ms" in said
+        assert "12 ms an image on top of 40 ms" in said and "3210 ms" in said
 
     def test_nothing_was_run(self):
         assert answer([], [], None) == []
 
 
+CATALOG = Catalog(
+    "inbreast/ladder_1/2.0.0",
+    tuple(
+        ImageInfo(
+            image_id=f"a{k}",
+            patient_id=f"p{k // 2}",
+            exam_id="",
+            shape=(60, 60),
+            findings=(Finding(mark="box", box_yxyx_px=(1, 1, 5, 5)),) * (k == 3),
+        )
+        for k in range(4)
+    ),
+    source="",
+)
+
+
 def make_findings(*, scores, combined=None, classified=(), detected=()):
     return Findings(
-        films=make_films(2),
+        catalog=CATALOG,
         classified=classified,
         detected=detected,
         scores=scores,
@@ -818,7 +971,7 @@ def page():
     )
     missing = Estimate(NAN, NAN, NAN)
     scores = [
-        make_scores("by woman", 0.11),
+        make_scores("by patient", 0.11),
         make_scores("poster's kind, test", 0.5),
         make_scores("poster's kind, all sets", 0.3, benign=missing),
     ]
@@ -865,16 +1018,16 @@ class TestReport:
 
     def test_both_splits_stand_side_by_side_with_their_intervals(self, page):
         text = visible(page)
-        for words in ("by woman 77 33 0.11 (0.09, 0.13)", "kind, test 77 33 0.50 (0.48"):
+        for words in ("by patient 77 33 0.11 (0.09, 0.13)", "kind, test 77 33 0.50 (0.48"):
             assert words in text
-        assert "Believe the rows “by woman”" in text
+        assert "Believe the rows “by patient”" in text
         assert "detector and classifier 77 33 0.25" in text
-        assert "chosen on each fold&#39;s validation films: 0.3, 0.5" in text or (
-            "chosen on each fold's validation films: 0.3, 0.5" in text
+        assert "chosen on each fold&#39;s validation images: 0.3, 0.5" in text or (
+            "chosen on each fold's validation images: 0.3, 0.5" in text
         )
         assert "1089 places" in text and "3210 ms" in text
 
-    def test_films_found_missed_and_normal_are_shown(self, page):
+    def test_images_found_missed_and_normal_are_shown(self, page):
         text = visible(page)
         for words in ("Lesions found: mdb001.", "Lesions missed: mdb002.", "alarms: mdb003."):
             assert words in text
@@ -883,7 +1036,7 @@ class TestReport:
     @pytest.mark.parametrize(
         ("parts", "present", "absent"),
         [
-            ({"scores": [make_scores("by woman", 0.2)]}, "FROC", "Classification of"),
+            ({"scores": [make_scores("by patient", 0.2)]}, "FROC", "Classification of"),
             ({"scores": [], "classified": [make_result()]}, "Classification of", "FROC"),
             ({"scores": []}, "How it was done", "FROC"),
         ],
@@ -893,9 +1046,23 @@ class TestReport:
         text = visible(render_report(make_findings(**parts), config))
         assert present in text and absent not in text
 
+    def test_names_and_notes_come_from_the_data_set(self):
+        result = dataclasses.replace(make_result(), notes=("Normal tissue comes from afar.",))
+        config = dataclasses.replace(TINY, num_resamples=100, dataset="ncc")
+        phantom = dataclasses.replace(CATALOG, is_phantom=True, has_official_splits=True)
+        findings = dataclasses.replace(
+            make_findings(scores=[], classified=[result]), catalog=phantom
+        )
+        text = visible(render_report(findings, config))
+        assert "PHANTOM (synthetic images): Lesions on ncc" in text
+        assert "4 of 2 patients, 1 lesions with a place (inbreast/ladder_1/2.0.0)" in text
+        assert "the data set&#39;s own split" in text or "the data set's own split" in text
+        assert text.count("Normal tissue comes from afar.") == 1
+        assert "mini-MIAS" not in text and "Believe the rows" not in text
+
     def test_confusions_are_counted(self, page):
         result = make_result()
-        said = np.concatenate([fold.probabilities.argmax(axis=1) for fold in result.folds])
+        said = np.concatenate([fold.scores.argmax(axis=1) for fold in result.folds])
         truth = np.concatenate([fold.labels for fold in result.folds])
         row = [int(((truth == 2) & (said == label)).sum()) for label in range(3)]
         assert f"true malignant {row[0]} {row[1]} {row[2]} " in visible(page)

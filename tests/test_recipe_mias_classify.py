@@ -1,4 +1,4 @@
-"""The classifier of recipe mias on small films: what it keeps, goes on with, refuses and learns."""
+"""The classifier of recipe mias on small images: what it keeps, refuses and learns."""
 
 import dataclasses
 import json
@@ -7,95 +7,68 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from mammo_tf.config import apply_overrides
+from mammo_tf.data_source import OpenData
 from mammo_tf.errors import UserError
+from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.augment import AugmentConfig
-from mammo_tf.pipelines.feed import make_feed
-from mammo_tf.pipelines.mias_films import Film, Films, Lesion
-from mammo_tf.pipelines.mias_patches import centred_patches
-from mammo_tf.recipes.mias import classify as classify_module
-from mammo_tf.recipes.mias.classify import classify
+from mammo_tf.pipelines.catalog import read_catalog
+from mammo_tf.recipes.mias.classify import classify, make_classifier
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig, cut_patches
-from mammo_tf.recipes.mias.classify_places import classify_places
-from mammo_tf.recipes.mias.classify_store import load_classifier
+from mammo_tf.recipes.mias.division import Division, divide_images
+from mammo_tf.testing import draw_lesions
+from mammo_tf.training import classifier_cells
 from mammo_tf.training.config import TrainingConfig
-from mammo_tf.training.fit import predict_scores
-from mammo_tf.training.folds import Fold, make_folds
+from mammo_tf.training.folds import Fold, SplitConfig
+from mammo_tf.training.store import derive_seed
 
-HEIGHT, WIDTH = 176, 160
 SMALL = ClassifyConfig(
     variants=("centred128",),
     input_size=16,
     extra_normals=1,
     lesion_copies=1,
-    stackwise_num_filters=(4, 6, 8, 8),
-    kernel_size=3,
+    model=ModelConfig(
+        name="depthwise_cnn",
+        options={"stackwise_num_filters": (4, 6, 8, 8), "kernel_size": 3, "dropout": 0.2},
+    ),
     training=TrainingConfig(
         epochs=2,
         batch_size=16,
         learning_rate=3e-3,
         patience=None,
-        dropout=0.2,
-        num_test_views=1,
+        num_test_copies=1,
         augment=AugmentConfig(horizontal_flip=True, shift_px=1),
     ),
 )
+TWO = SplitConfig(num_folds=2, validation_fraction=0.4)
+CELLS = "depthwise_cnn_centred128_"
 
 
-def make_films(num_women=24):
-    """Dark noise; every second woman has a disc in her left breast, a ring if malignant."""
-    rng = np.random.default_rng(5)
-    pixels = rng.integers(40, 90, (2 * num_women, HEIGHT, WIDTH)).astype(np.uint8)
-    row, column = np.mgrid[:HEIGHT, :WIDTH]
-    films = []
-    for woman in range(num_women):
-        for breast, side in enumerate("LR"):
-            number = 2 * woman + breast
-            lesions = ()
-            if side == "L" and woman % 2:
-                severity = ("benign", "malignant")[woman // 2 % 2]
-                middle = rng.integers(70, 100), rng.integers(70, 90)
-                distance = np.hypot(row - middle[0], column - middle[1])
-                inner = {"benign": 0, "malignant": 20}[severity]
-                pixels[number][(inner <= distance) & (distance <= 30)] += 100
-                lesions = (
-                    Lesion(
-                        row=int(middle[0]),
-                        column=int(middle[1]),
-                        radius_px=30,
-                        severity=severity,
-                        abnormality="CIRC",
-                    ),
-                )
-            films.append(
-                Film(
-                    image_id=f"mdb{number + 1:03}",
-                    patient_id=f"p{woman + 1:03}",
-                    laterality=side,
-                    tissue="F",
-                    finding=lesions[0].severity if lesions else "normal",
-                    lesions=lesions,
-                    num_unplaced=0,
-                )
-            )
-    return Films(films=tuple(films), pixels=pixels)
+def open_records(builder, cache_dir):
+    return OpenData(builder=builder, catalog=read_catalog(builder), cache_dir=cache_dir)
 
 
 @pytest.fixture(scope="module")
-def films():
-    return make_films()
+def opened(build_records, tmp_path_factory):
+    return open_records(build_records(draw_lesions(24)), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
-def folds(films):
-    # Three film parts, women together; each with benign and malignant.
-    labels = films.has_lesion.astype(int)
-    return make_folds(labels, films.patients, num_folds=2, seed=3, validation_fraction=0.4)
+def official(build_records, tmp_path_factory):
+    """Sixteen patients to train with, eight to test."""
+    images = draw_lesions(24, split=lambda patient: "test" if patient >= 16 else "train")
+    return open_records(build_records(images), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
-def first_run(films, folds, tmp_path_factory):
+def division(opened):
+    return divide_images(opened.catalog, TWO, 3)
+
+
+@pytest.fixture(scope="module")
+def first_run(opened, division, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("run")
-    return run_dir, classify(films, folds, SMALL, run_dir, 7)
+    return run_dir, classify(opened, division, SMALL, run_dir, 7)
 
 
 def same(left, right):
@@ -108,54 +81,76 @@ def same(left, right):
 def same_numbers(left, right):
     for mine, other in zip(left, right, strict=True):
         for fold, again in zip(mine.folds, other.folds, strict=True):
-            np.testing.assert_array_equal(fold.probabilities, again.probabilities)
+            np.testing.assert_array_equal(fold.scores, again.scores)
             np.testing.assert_array_equal(fold.example_ids, again.example_ids)
             np.testing.assert_array_equal(fold.labels, again.labels)
 
 
-def test_results_by_split(films, folds, first_run):
-    _, (woman, poster) = first_run
-    assert (woman.variant, woman.split, poster.split) == ("centred128", "woman", "poster")
-    assert woman.patch_size == 128 and woman.num_patches[1:] == (12, 12)
+def patients_of(opened, indices):
+    return {opened.catalog.images[index].patient_id for index in indices}
+
+
+def test_each_fold_is_tested_on_its_own_patients(opened, division, first_run):
+    _, (honest, poster) = first_run
+    assert (honest.variant, honest.split, poster.split) == ("centred128", "patient", "poster")
+    assert honest.num_patches[1:] == (12, 12)
     # 3·3·1·4 + 3·3·4·6 + (3·3·6 + 6·8) + (3·3·8 + 8·8), 4·(4 + 6 + 8 + 8), 8·3 + 3.
-    assert woman.num_parameters == 36 + 216 + 102 + 136 + 104 + 27
-    assert len(woman.folds) == 2 and len(poster.folds) == 1 and woman.seconds > 0
-    tested = np.concatenate([fold.example_ids for fold in woman.folds])
-    patches = cut_patches(films, "centred128", SMALL, seed=0)
-    assert len(tested) == len(set(tested)) == patches.evaluated.sum() == 36
-    for fold, film_fold in zip(woman.folds, folds, strict=True):
-        held_out = set(films.patients[film_fold.test].tolist())
-        assert set(fold.groups.tolist()) <= held_out
-        assert fold.probabilities.shape == (len(fold.labels), 3)
-        np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1)
+    assert honest.num_parameters == 36 + 216 + 102 + 136 + 104 + 27
+    assert len(honest.folds) == 2 and len(poster.folds) == 1 and honest.seconds > 0
+    patches = cut_patches(opened, "centred128", SMALL, seed=derive_seed(7, "patches", "centred128"))
+    evaluated = {
+        name for name, yes in zip(patches.example_ids, patches.evaluated, strict=True) if yes
+    }
+    tested = np.concatenate([fold.example_ids for fold in honest.folds])
+    # What only trains, further normals and copies, is never tested; all the rest is, once.
+    assert len(patches) > len(evaluated) == 36
+    assert sorted(tested) == sorted(evaluated)
+    for fold, images in zip(honest.folds, division.folds, strict=True):
+        assert set(fold.groups.tolist()) <= patients_of(opened, images.test)
+        assert fold.scores.shape == (len(fold.labels), 3)
+        np.testing.assert_allclose(fold.scores.sum(axis=1), 1)
     assert len(poster.folds[0].labels) == round(0.2 * 8 * 36)
-    assert all("-turn" in name for name in poster.folds[0].example_ids)
+    assert all("@" in name for name in poster.folds[0].example_ids)
+
+
+def test_what_trains_is_in_no_part_that_is_tested(opened, division):
+    patches = cut_patches(opened, "centred128", SMALL, seed=1)
+    only_train = np.flatnonzero(~patches.evaluated)
+    assert only_train.size
+    for fold, images in zip(division.folds_of(patches), division.folds, strict=True):
+        assert not np.isin(only_train, [*fold.validation, *fold.test]).any()
+        assert np.isin(only_train, fold.train).any()
+        for name in ("train", "validation", "test"):
+            own = set(patches.groups[getattr(fold, name)].tolist())
+            assert own and own <= patients_of(opened, getattr(images, name))
 
 
 def test_what_the_run_folder_keeps(first_run):
-    run_dir, (woman, _) = first_run
-    folder = run_dir / "cells" / "depthwise_cnn_centred128_woman-cr1-fold1"
+    run_dir, (honest, _) = first_run
+    folder = run_dir / "cells" / f"{CELLS}patient-fold1"
     lines = (folder / "predictions" / "test.csv").read_text().splitlines()
     assert lines[0] == "example_id,group,label,p_normal,p_benign,p_malignant"
-    fold = woman.folds[1]
+    fold = honest.folds[1]
     assert len(lines) == 1 + len(fold.labels)
     name, group, label, *values = lines[1].split(",")
     assert (name, group, int(label)) == (fold.example_ids[0], fold.groups[0], fold.labels[0])
-    assert [float(value) for value in values] == fold.probabilities[0].tolist()
+    assert [float(value) for value in values] == fold.scores[0].tolist()
     assert len(json.loads((folder / "history.json").read_text())) == 2
     assert list((run_dir / "tensorboard" / folder.name).glob("events*"))
 
 
-def test_a_finished_run_is_only_read(films, folds, first_run, monkeypatch):
+def test_a_finished_run_is_only_read(opened, division, first_run, monkeypatch):
     run_dir, results = first_run
-    monkeypatch.setattr(classify_module, "fit_classifier", None)
-    monkeypatch.setattr(classify_module, "predict_scores", None)
-    same(results, classify(films, folds, SMALL, run_dir, 7))
+    monkeypatch.setattr(classifier_cells, "fit_classifier", None)
+    monkeypatch.setattr(classifier_cells, "predict_scores", None)
+    same(results, classify(opened, division, SMALL, run_dir, 7))
 
 
-def test_goes_on_after_a_kill_with_the_same_numbers(films, folds, first_run, tmp_path, monkeypatch):
+def test_goes_on_after_a_kill_with_the_same_numbers(
+    opened, division, first_run, tmp_path, monkeypatch
+):
     _, results = first_run
-    real, calls = classify_module.fit_classifier, []
+    real, calls = classifier_cells.fit_classifier, []
 
     def stop_at_the_second(*args, **options):
         calls.append(1)
@@ -163,137 +158,126 @@ def test_goes_on_after_a_kill_with_the_same_numbers(films, folds, first_run, tmp
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    monkeypatch.setattr(classify_module, "fit_classifier", stop_at_the_second)
+    monkeypatch.setattr(classifier_cells, "fit_classifier", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        classify(films, folds, SMALL, tmp_path, 7)
+        classify(opened, division, SMALL, tmp_path, 7)
     assert len(list((tmp_path / "cells").iterdir())) == 1
-    again = classify(films, folds, SMALL, tmp_path, 7)
+    again = classify(opened, division, SMALL, tmp_path, 7)
     assert len(calls) == 2 + 2
     same_numbers(results, again)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: text[:-1],
-        lambda text: text.replace("p001", "p999", 1) if "p001" in text else "",
-        lambda text: "\n".join([*text.splitlines()[:-1], "x,y,0,0.5,0.4,0.2", ""]),
-        lambda text: text.rpartition(",")[0] + ",nan\n",
-        lambda text: text.rpartition(",")[0] + ",0.123\n",
-    ],
-)
-def test_damaged_predictions_are_made_anew(films, folds, first_run, damage, capsys):
+def test_damaged_predictions_are_made_anew(opened, division, first_run, capsys):
     run_dir, results = first_run
-    path = run_dir / "cells" / "depthwise_cnn_centred128_woman-cr1-fold0" / "predictions/test.csv"
+    path = run_dir / "cells" / f"{CELLS}patient-fold0" / "predictions/test.csv"
     whole = path.read_text()
-    path.write_text(damage(whole))
-    same(results, classify(films, folds, SMALL, run_dir, 7))
+    path.write_text(whole.replace("0.", "0.0", 1))
+    same(results, classify(opened, division, SMALL, run_dir, 7))
     assert path.read_text() == whole
     assert "Damaged, made anew" in capsys.readouterr().err
 
 
-def test_damaged_weights_are_trained_again(films, folds, first_run, capsys):
-    run_dir, results = first_run
-    path = run_dir / "cells" / "depthwise_cnn_centred128_woman-cr1-fold1" / "model.weights.h5"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match="damaged"):
-        load_classifier(run_dir, "centred128", 1)
-    same_numbers(results, classify(films, folds, SMALL, run_dir, 7))
-    assert "a checksum differs" in capsys.readouterr().err
+def test_the_network_of_a_fold_is_the_one_that_was_tested(opened, division, tmp_path):
+    plain = dataclasses.replace(
+        SMALL,
+        splits=("patient",),
+        training=dataclasses.replace(SMALL.training, num_test_copies=0),
+    )
+    (result,) = classify(opened, division, plain, tmp_path, 7)
+    patches = cut_patches(opened, "centred128", plain, seed=derive_seed(7, "patches", "centred128"))
+    for number, fold in enumerate(division.folds_of(patches)):
+        stored = np.stack([patches.images(1)[index] for index in fold.test]).astype(np.float64)
+        seen = stored[:, 4:20, 4:20]  # 16 of 24
+        seen = seen - seen.mean(axis=(1, 2), keepdims=True)
+        seen /= seen.std(axis=(1, 2), keepdims=True)
+        logits = result.model_of(number).predict_on_batch(seen[..., np.newaxis].astype("f4"))
+        likely = np.exp(np.asarray(logits, float))
+        likely /= likely.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(likely, result.folds[number].scores, rtol=1e-3, atol=1e-5)
 
 
-def test_other_settings_are_refused(films, folds, first_run):
+def test_other_settings_are_refused(opened, division, first_run):
     run_dir, _ = first_run
-    changed = dataclasses.replace(SMALL, kernel_size=5)
+    changed = dataclasses.replace(SMALL, model=SMALL.model.replace_options({"kernel_size": "5"}))
     with pytest.raises(UserError, match="kernel_size: 3, now 5"):
-        classify(films, folds, changed, run_dir, 7)
+        classify(opened, division, changed, run_dir, 7)
+    swapped = dataclasses.replace(division, folds=division.folds[::-1])
     with pytest.raises(UserError, match="data_and_folds"):
-        classify(films, folds[::-1], SMALL, run_dir, 7)
+        classify(opened, swapped, SMALL, run_dir, 7)
 
 
-def test_another_variant_joins_what_is_there(films, folds, first_run):
+def test_another_variant_joins_what_is_there(opened, division, first_run):
     run_dir, results = first_run
     more = dataclasses.replace(
         SMALL,
         variants=("centred128", "sliding128_inner_whole"),
-        splits=("woman",),
-        normals_per_film=1,
+        splits=("patient",),
+        normals_per_image=1,
     )
-    again = classify(films, folds, more, run_dir, 7)
+    again = classify(opened, division, more, run_dir, 7)
     same_numbers(results[:1], again[:1])
     assert again[1].variant == "sliding128_inner_whole" and min(again[1].num_patches) > 0
 
 
-def test_places_are_prepared_as_in_training(films, folds, first_run):
-    run_dir, _ = first_run
-    model = load_classifier(run_dir, "centred128", 0)
-    patches = centred_patches(films, patch_size=128, input_size=16)
-    feed = make_feed(
-        [patches.pixels],
-        np.arange(len(patches)),
-        patches.labels,
-        input_shape=(16, 16),
-        batch_size=32,
-    )
-    expected = predict_scores(model, feed)
-    for number in (2, 5, 9):
-        mine = np.flatnonzero(patches.film_index == number)
-        got = classify_places(
-            model,
-            films.pixels[number],
-            patches.places[mine] + 0.4,
-            128,
-            16,
-            films.films[number].laterality == "R",
-        )
-        np.testing.assert_allclose(got, expected[mine], rtol=1e-4, atol=1e-6)
+def test_a_patient_in_two_parts_is_refused_before_anything_is_trained(opened, tmp_path):
+    names = np.array([image.image_id for image in opened.catalog.images])
+    mixed = Division(names, (Fold(0, np.arange(21), np.arange(21, 30), np.arange(30, 48)),))
+    with pytest.raises(UserError, match=r"Fold 0 must keep each patient in one part.*1 patients"):
+        classify(opened, mixed, SMALL, tmp_path, 7)
+    assert not (tmp_path / "cells").exists()
 
 
-def test_the_loaded_network_is_the_one_that_was_tested(films, folds, tmp_path):
-    plain = dataclasses.replace(
-        SMALL, splits=("woman",), training=dataclasses.replace(SMALL.training, num_test_views=0)
-    )
-    (result,) = classify(films, folds, plain, tmp_path, 7)
-    patches = cut_patches(films, "centred128", plain, seed=0)
-    lesions = patches.labels > 0  # their places do not depend on the seed
-    place = dict(zip(patches.example_ids, patches.places, strict=True))
-    for fold, scored in enumerate(result.folds):
-        model = load_classifier(tmp_path, "centred128", fold)
-        name = next(name for name in scored.example_ids if "at" not in name)
-        index = scored.example_ids.tolist().index(name)
-        film = patches.film_index[patches.example_ids.index(name)]
-        got = classify_places(model, films.pixels[film], [place[name]], 128, 16, False)
-        np.testing.assert_allclose(got[0], scored.probabilities[index], rtol=1e-4, atol=1e-6)
-    assert lesions.any()
+class TestOfficialSplit:
+    def test_nothing_labelled_test_trains(self, official):
+        division = divide_images(official.catalog, SplitConfig(validation_fraction=0.3), 3)
+        (images,) = division.folds
+        held = {f"p{number:03}" for number in range(17, 25)}
+        assert division.is_official and patients_of(official, images.test) == held
+        patches = cut_patches(official, "centred128", SMALL, seed=1)
+        (fold,) = division.folds_of(patches)
+        for part in (fold.train, fold.validation):
+            assert set(patches.split[part]) == {"train"}
+        assert set(patches.groups[fold.test]) <= held and len(fold.test)
+        copies, (leak,) = division.like_poster(patches, repeats=1, seed=1)
+        assert set(copies.split) == {"train"} and len(leak.test)
+
+    def test_the_poster_s_kind_only_if_asked_for(self, official, opened, division):
+        by_own = divide_images(official.catalog, SplitConfig(), 3)
+        folds = divide_images(official.catalog, SplitConfig(official="no", num_folds=2), 3)
+        assert by_own.splits(None) == folds.splits(None) == ("patient",)
+        assert by_own.splits(("poster", "patient")) == ("patient", "poster")
+        assert division.splits(None) == ("patient", "poster")
+        assert len(folds.folds) == 2 and not folds.is_official
+        with pytest.raises(UserError, match="--folds official needs a data set with a split"):
+            divide_images(opened.catalog, SplitConfig(official="yes"), 3)
+
+    def test_without_images_without_lesions_the_malignant_ones_are_shared_out(self, build_records):
+        images = [one for one in draw_lesions(24) if one[1]["findings"]]
+        catalog = open_records(build_records(images), None).catalog
+        labels = np.array([image.label == "malignant" for image in catalog.images])
+        for fold in divide_images(catalog, TWO, 3).folds:
+            assert labels[fold.test].sum() == len(fold.test) / 2 == 3
 
 
-def test_bad_places_and_models(films, first_run):
-    run_dir, _ = first_run
-    model = load_classifier(run_dir, "centred128", 0, split="poster")
-    film = films.pixels[0]
-    assert classify_places(model, film, [], 128, 16, False).shape == (0, 3)
-    far = classify_places(model, film, [(-500, 9000)], 128, 16, True)
-    np.testing.assert_allclose(far.sum(), 1)  # a blank patch
-    with pytest.raises(UserError, match="places"):
-        classify_places(model, film, [(1, 2, 3)], 128, 16, False)
-    with pytest.raises(UserError, match="places"):
-        classify_places(model, film, [(1, np.nan)], 128, 16, False)
-    with pytest.raises(UserError, match=r"pixels.*uint16"):
-        classify_places(model, film.astype(np.uint16), [(1, 2)], 128, 16, False)
-    with pytest.raises(UserError, match=r"input_size.*32"):
-        classify_places(model, film, [(1, 2)], 128, 32, False)
-    with pytest.raises(UserError, match=r"Train it first.*fold 4"):
-        load_classifier(run_dir, "centred128", 4)
+class TestModel:
+    def test_any_model_of_several_classes_and_its_options(self):
+        config = apply_overrides(ClassifyConfig(), ("model.dropout=0.1", "model.kernel_size=3"))
+        model = make_classifier(config)
+        assert (model.dropout, model.kernel_size, model.num_classes) == (0.1, 3, 3)
+        assert model.input_shape == (None, 64, 64, 1)
+        assert make_classifier(ClassifyConfig()).dropout == 0.3
+        again = apply_overrides(ClassifyConfig(), ("model.name=depthwise_cnn",))
+        assert again == ClassifyConfig()
 
-
-def test_a_split_by_woman_needs_folds(films, tmp_path):
-    with pytest.raises(UserError, match="folds"):
-        classify(films, [], SMALL, tmp_path, 7)
-    swapped = tuple(dataclasses.replace(film, patient_id="p001") for film in films.films)
-    mixed = [Fold(0, np.arange(20), np.arange(20, 30), np.arange(30, 48))]
-    with pytest.raises(UserError, match=r"one part.*p001"):
-        classify(dataclasses.replace(films, films=swapped), mixed, SMALL, tmp_path, 7)
-    assert not list(tmp_path.iterdir())  # said before anything was trained
+    def test_another_model_starts_from_its_own_defaults(self):
+        config = apply_overrides(ClassifyConfig(), ("model.name=cnn3", "model.dropout=0.1"))
+        assert config.model == ModelConfig(name="cnn3", options={"dropout": 0.1})
+        with pytest.raises(UserError, match="'cnn3' has one output, for two classes"):
+            make_classifier(config)
+        with pytest.raises(UserError, match="`model` must be one of cnn3, depthwise_cnn"):
+            apply_overrides(ClassifyConfig(), ("model.name=cnn4",))
+        with pytest.raises(UserError, match="no option `separable`"):
+            apply_overrides(ClassifyConfig(), ("model.name=cnn3", "model.separable=no"))
 
 
 @pytest.mark.parametrize(
@@ -303,10 +287,11 @@ def test_a_split_by_woman_needs_folds(films, tmp_path):
         {"variants": ("centred64",)},
         {"variants": ("centred128", "centred128")},
         {"splits": ("film",)},
+        {"splits": ()},
         {"poster_repeats": 0},
         {"input_size": 8},
         {"stride_share": 0.0},
-        {"normals_per_film": 0},
+        {"normals_per_image": 0},
         {"extra_normals": -1},
         {"lesion_copies": 101},
     ],
@@ -328,17 +313,17 @@ def test_every_way_of_the_posters_figure_has_a_name():
 
 
 @pytest.mark.slow
-def test_learns_discs_and_rings(films, folds, tmp_path):
+def test_learns_discs_and_rings(opened, division, tmp_path):
     config = dataclasses.replace(
         SMALL,
-        splits=("woman",),
+        splits=("patient",),
         lesion_copies=5,
         training=dataclasses.replace(SMALL.training, epochs=40, learning_rate=1e-2),
     )
-    (result,) = classify(films, folds, config, tmp_path, 7)
+    (result,) = classify(opened, division, config, tmp_path, 7)
     labels = np.concatenate([fold.labels for fold in result.folds])
-    probabilities = np.concatenate([fold.probabilities for fold in result.folds])
-    assert roc_auc_score(labels > 0, 1 - probabilities[:, 0]) > 0.95
+    scores = np.concatenate([fold.scores for fold in result.folds])
+    assert roc_auc_score(labels > 0, 1 - scores[:, 0]) > 0.95
     lesions = labels > 0
-    ratio = probabilities[lesions, 2] / probabilities[lesions, 1:].sum(axis=1)
+    ratio = scores[lesions, 2] / scores[lesions, 1:].sum(axis=1)
     assert roc_auc_score(labels[lesions] == 2, ratio) > 0.8

@@ -17,9 +17,10 @@ from PIL import Image
 from mammo_tf.cli import main as cli_main
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.pipelines.detection.detector import load_detector
-from mammo_tf.recipes.mias import classify, combine, detect
+from mammo_tf.recipes.mias import combine, detect, proposals
+from mammo_tf.training import classifier_cells
 
-# Each lesion has two normal films of its side with as much tissue at its place among these.
+# Each lesion has two normal images of its side with as much tissue at its place among these.
 WITH_LESIONS = (8, 9, 14, 15, 38, 54, 58, 59)
 NORMAL = (18, 25, 26, 28, 33, 37, 47)
 FILMS = sorted(f"mdb{2 * w - e:03}" for w in (*WITH_LESIONS, *NORMAL) for e in (0, 1))
@@ -30,20 +31,20 @@ SETTINGS = (
     "classify.input_size=16",
     "classify.extra_normals=0",
     "classify.lesion_copies=1",
-    "classify.stackwise_num_filters=4,6,8,8",
-    "classify.kernel_size=3",
+    "classify.model.stackwise_num_filters=4,6,8,8",
+    "classify.model.kernel_size=3",
     "classify.training.warmup_epochs=0",
     "classify.training.epochs=1",
-    "classify.training.num_test_views=1",
+    "classify.training.num_test_copies=1",
     "detect.image_size=96",
-    "detect.num_views=1",
+    "detect.num_symmetries=1",
     "detect.poster_epochs=1",
     "detect.training.warmup_epochs=0",
     "detect.training.epochs=1",
     "combine.proposals=5",
     "combine.weights=0,0.5,1",
 )
-FOLDS = ("woman-cr1-fold0", "woman-cr1-fold1", "poster-cr1-fold0")
+FOLDS = ("patient-fold0", "patient-fold1", "poster-fold0")
 DETECTORS = [f"ssd300_light_{fold}" for fold in FOLDS]
 CLASSIFIERS = [f"depthwise_cnn_centred128_{fold}" for fold in FOLDS]
 
@@ -71,7 +72,7 @@ def read_csv(path):
 
 @pytest.fixture(scope="module")
 def raw(shared_data, tmp_path_factory):
-    """Thirty real films of fifteen women, and their rows of Info.txt."""
+    """Thirty real films of fifteen patients, and their rows of Info.txt."""
     folder = tmp_path_factory.mktemp("raw")
     with tarfile.open(shared_data / "mini-mias" / "all-mias.tar.gz") as archive:
         for member in archive:
@@ -133,10 +134,10 @@ class TestRun:
         folder, done = finished
         rows = read_csv(folder / "summary.csv")
         assert {(row["what"], row["set"]) for row in rows} == {
-            ("patches centred128", "by woman"),
+            ("patches centred128", "by patient"),
             ("patches centred128", "poster's kind"),
-            ("detection", "by woman"),
-            ("detection", "by woman, with lesions"),
+            ("detection", "by patient"),
+            ("detection", "by patient, with lesions"),
             ("detection", "poster's kind, test"),
             ("detection", "poster's kind, all sets"),
             ("detection", "detector alone"),
@@ -152,16 +153,16 @@ class TestRun:
         weights = folder / "cells" / DETECTORS[0] / "model.weights.h5"
         assert f"Detector for `mammo-tf predict --model ssd`: {weights}" in done.stdout
         mean = next(row for row in rows if row["measure"] == "mAP")
-        assert re.search(rf"by woman +mAP +{float(mean['value']):.2f} \(", done.stdout)
+        assert re.search(rf"by patient +mAP +{float(mean['value']):.2f} \(", done.stdout)
 
-    def test_every_film_is_looked_at_by_a_detector_that_does_not_know_it(self, finished):
+    def test_every_image_is_looked_at_by_a_detector_that_does_not_know_it(self, finished):
         folder, _ = finished
         tested = []
         for name in DETECTORS[:2]:
             found = json.loads((folder / "cells" / name / "detections.json").read_text())["found"]
             rows = read_csv(folder / "detections" / f"{name}.csv")
             films = {row["image_id"] for row in rows}
-            assert films <= set(found["lesion"])  # test; validation films are looked at too
+            assert films <= set(found["lesion"])  # test; validation images are looked at too
             tested += films
             for row in rows:
                 edges = [float(row[f"{n}_px"]) for n in ("ymin", "xmin", "ymax", "xmax")]
@@ -193,11 +194,11 @@ class TestRun:
         folder, _ = finished
         page = (folder / "report.html").read_text()
         assert not re.search(r'(?:src|href)="(?!data:)', page)
-        for words_ in ("30 of 15 women", "Hits and misses", "Detector and classifier together"):
+        for words_ in ("30 of 15 patients", "Hits and misses", "Detector and classifier together"):
             assert words_ in page
         assert page.count("data:image/png") >= 2
 
-    def test_tensorboard_has_curves_and_films(self, finished):
+    def test_tensorboard_has_curves_and_images(self, finished):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         folder, _ = finished
@@ -205,8 +206,8 @@ class TestRun:
             log = EventAccumulator(str(folder / "tensorboard" / name), size_guidance={"tensors": 0})
             log.Reload()
             tags = set(log.PluginTagToContent("images"))
-            assert "test/film1" in tags and tags <= {f"test/film{n}" for n in range(1, 7)}
-            content = log.Tensors("test/film1")[0].tensor_proto.string_val[2]
+            assert "test/image1" in tags and tags <= {f"test/image{n}" for n in range(1, 7)}
+            content = log.Tensors("test/image1")[0].tensor_proto.string_val[2]
             pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
             assert pixels.shape == (192, 192, 3)
             assert (pixels.max(axis=2) - pixels.min(axis=2) > 60).any()  # a detection's colour
@@ -216,9 +217,10 @@ class TestRun:
         folder, _ = finished
         before = contents(folder)
         monkeypatch.setattr(detect, "fit_detector", None)
-        monkeypatch.setattr(detect, "_look", None)
-        monkeypatch.setattr(classify, "fit_classifier", None)
-        monkeypatch.setattr(classify, "predict_scores", None)
+        monkeypatch.setattr(detect, "look", None)
+        monkeypatch.setattr(classifier_cells, "fit_classifier", None)
+        monkeypatch.setattr(classifier_cells, "predict_scores", None)
+        monkeypatch.setattr(proposals, "predict_scores", None)
         monkeypatch.setattr(combine, "_judge", checked(combine._judge))
         done = CliRunner().invoke(cli_main.cli, words(raw, folder, "--json"))
         assert done.exit_code == 0, (done.output[-3000:], done.exception)
@@ -238,14 +240,14 @@ class TestRun:
 def checked(judge):
     """`_judge` that must find what it said before."""
 
-    def wrapped(films, fold, config, classify_config, run_dir):
-        assert (run_dir / "combine" / f"{fold.cell.name}-{config.variant}.json").is_file()
-        return judge(films, fold, config, classify_config, run_dir)
+    def wrapped(opened, fold, classified, folder, variant, sizes):
+        assert (folder / f"{fold.cell.name}-{variant}.json").is_file()
+        return judge(opened, fold, classified, folder, variant, sizes)
 
     return wrapped
 
 
-# One film of a woman at most, so that each part of the data set keeps some.
+# One film of a patient at most, so that each part of the data set keeps some.
 BAD = {
     "mdb002": "three whole numbers",
     "mdb003": "missing",

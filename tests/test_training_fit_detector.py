@@ -12,7 +12,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.models.ssd import SSD, BoxLayout, default_boxes, find_detections
 from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
-from mammo_tf.pipelines.detection.examples import DetectionExamples
+from mammo_tf.pipelines.detection.examples import detection_task
 from mammo_tf.training.fit_detector import DetectorTrainingConfig, fit_detector
 
 SIZE = 64
@@ -39,13 +39,8 @@ def discs(count, seed, num_normals=0):
         boxes.append((box / SIZE).astype("f4"))
         labels.append(np.ones(len(box), int))
     ids = tuple(f"disc{number}" for number in range(len(images)))
-    return DetectionExamples(
-        image_ids=ids,
-        groups=np.array(ids),
-        images=np.stack(images),
-        boxes=tuple(boxes),
-        labels=tuple(labels),
-        class_names=("disc",),
+    return detection_task(
+        np.stack(images), boxes, labels, box_class_names=("disc",), example_ids=ids
     )
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammo_tf.evaluation import Estimate
 from mammo_tf.pipelines.catalog import Catalog
-from mammo_tf.pipelines.tasks.patches import CLASSES
 from mammo_tf.recipes.mias import poster_numbers
 from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.combine import Combined
@@ -16,15 +14,15 @@ from mammo_tf.recipes.mias.conclusion import answer
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect import DetectedFold
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores
-from mammo_tf.recipes.mias.division import SPLIT_NAMES
 from mammo_tf.recipes.mias.pictures import choose_pictures
-from mammo_tf.recipes.mias.summary import lesion_auroc, malignant_auroc, pooled_scores
+from mammo_tf.recipes.mias.report_patches import (
+    INTERVALS,
+    classification,
+    confusions,
+    text_of,
+)
 from mammo_tf.report import Figure, Section, Table, figures, render_page
 from mammo_tf.report.overlay import data_uri
-
-INTERVALS = (
-    "In brackets: 95 % intervals, from a bootstrap over patients or DeLong's clustered by patient."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +44,8 @@ def render_report(findings: Findings, config: MiasConfig) -> str:
         _detection(findings),
         _froc(findings.scores),
         _combination(findings.combined),
-        _classification(findings.classified, config),
-        *_confusions(findings.classified, config),
+        classification(findings.classified, config),
+        *confusions(findings.classified, config),
         _pictures(findings.detected),
         _methods(findings, config),
     ]
@@ -79,10 +77,6 @@ def _warnings(findings: Findings) -> list[str]:
     notes = [note for result in findings.classified for note in result.notes]
     notes += [note for fold in findings.detected for note in fold.task.notes]
     return warnings + list(dict.fromkeys(notes))
-
-
-def _text(estimate: Estimate) -> str:
-    return str(estimate) if np.isfinite(estimate.value) else "–"
 
 
 def _detection(findings: Findings) -> Section | None:
@@ -131,15 +125,15 @@ def _lesion_row(score: Scores) -> list[str]:
         score.name,
         str(score.num_images),
         str(score.num_lesions),
-        _text(score.lesion.per_class["lesion"]),
-        _text(score.froc_centre.sensitivities[1]),
-        _text(score.froc_iou.sensitivities[1]),
+        text_of(score.lesion.per_class["lesion"]),
+        text_of(score.froc_centre.sensitivities[1]),
+        text_of(score.froc_iou.sensitivities[1]),
     ]
 
 
 def _class_row(score: Scores) -> list[str]:
-    classes = (_text(score.per_class.per_class[name]) for name in ("benign", "malignant"))
-    return [score.name, *classes, _text(score.per_class.mean)]
+    classes = (text_of(score.per_class.per_class[name]) for name in ("benign", "malignant"))
+    return [score.name, *classes, text_of(score.per_class.mean)]
 
 
 def _froc(scores: Sequence[Scores]) -> Section | None:
@@ -149,7 +143,7 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
         [
             score.name,
             name,
-            *(_text(froc.sensitivities[rate]) for rate in RATES),
+            *(text_of(froc.sensitivities[rate]) for rate in RATES),
         ]
         for score in scores
         for name, froc in (("centre", score.froc_centre), ("IoU 0.5", score.froc_iou))
@@ -207,73 +201,6 @@ def _combination(combined: Combined | None) -> Section | None:
             ),
         ],
     )
-
-
-def _classification(classified: Sequence[ClassifyResult], config: MiasConfig) -> Section | None:
-    if not classified:
-        return None
-    rows = []
-    for result in classified:
-        pooled = pooled_scores(result, config)
-        rows.append(
-            [
-                result.variant,
-                SPLIT_NAMES[result.split],
-                str(sum(len(fold.labels) for fold in result.folds)),
-                _text(lesion_auroc(result)),
-                _text(malignant_auroc(result)),
-                _text(pooled.macro_auroc),
-                _text(pooled.balanced_accuracy),
-                f"{result.seconds:.0f} s",
-            ]
-        )
-    header = ["Patches", "Split", "Tested", "Lesion / normal", "Malignant / benign"]
-    header += ["Three classes", "Bal. accuracy", "Time"]
-    return Section(
-        "Classification of patches",
-        [
-            f"The network “{config.classify.model.name}” with "
-            f"{classified[0].num_parameters:,} parameters. “centred” patches lie round a lesion, "
-            "and at the same place, with as much tissue, in normal images. “sliding” ones come "
-            "from a window moved over the image: “edges” keeps those at the breast's edge, “inner” "
-            "does not; “break” lets a window cut a lesion, “whole” does not. Normal tissue is "
-            "easier to tell from lesions in sliding windows, since its place and its background "
-            "give it away.",
-            "The poster gives no number for its classifier.",
-        ],
-        [Table(header, rows, "AUROC, but for the balanced accuracy. " + INTERVALS)],
-    )
-
-
-def _confusions(classified: Sequence[ClassifyResult], config: MiasConfig) -> list[Section]:
-    first = [result for result in classified if result.variant == classified[0].variant]
-    sections = []
-    for result in first:
-        scores = pooled_scores(result, config)
-        confusion = [
-            [f"true {name}", *map(str, row)]
-            for name, row in zip(CLASSES, scores.confusion.tolist(), strict=True)
-        ]
-        each = [
-            [
-                name,
-                _text(scores.precision[name]),
-                _text(scores.recall[name]),
-                _text(scores.auroc[name]),
-            ]
-            for name in CLASSES
-        ]
-        sections.append(
-            Section(
-                f"Three classes: {result.variant}, {SPLIT_NAMES[result.split]}",
-                [],
-                [
-                    Table(["", *(f"said {name}" for name in CLASSES)], confusion, "Test patches."),
-                    Table(["Class", "Precision", "Recall", "AUROC against the rest"], each),
-                ],
-            )
-        )
-    return sections
 
 
 def _pictures(detected: Sequence[DetectedFold]) -> Section | None:
