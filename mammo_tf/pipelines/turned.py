@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from mammo_tf.pipelines.detection.augment import flip_vertically
-from mammo_tf.pipelines.geometry import fitted_shape
+from mammo_tf.pipelines.geometry import fitted_shape, level_outside
 from mammo_tf.pipelines.task import Lazy, Task
 
 COPIES = 8  # of an example: four turns, each as it is and flipped
@@ -67,7 +67,7 @@ class Turned(Lazy):
         flips: (m,) bool, whether a copy is flipped vertically after that.
         fitted: n (height, width) of what is turned: the top left corner; None for all of it.
 
-    Example:
+    Examples:
         >>> Turned(np.arange(4).reshape(1, 2, 2), [0], [1], [False])[0].tolist()
         [[1, 3], [0, 2]]
     """
@@ -89,7 +89,7 @@ class Turned(Lazy):
         turned = turned[::-1] if self._flips[index] else turned
         if turned.shape == image.shape:
             return turned
-        whole = np.zeros_like(image)
+        whole = np.full_like(image, level_outside(turned))
         whole[: turned.shape[0], : turned.shape[1]] = turned
         return whole
 

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 
 from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
-from mammo_tf.found import data_sets
-from mammo_tf.phantom.config import PhantomConfig
+from mammo_tf.recipe_config import RecipeConfig
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
 from mammo_tf.recipes.mias.detect_config import DetectConfig
-from mammo_tf.training.folds import SplitConfig
 
 PARTS = ("classify", "detect", "combine")
 
@@ -36,15 +34,12 @@ class CombineConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiasConfig:
+class MiasConfig(RecipeConfig):
     """Everything that decides the numbers of a run.
 
+    The division by patient and the seed are not stated in the poster.
+
     Attributes:
-        dataset: A data set's name, see `mammo-tf data list`; the poster's is mini_mias.
-        variant: Which variant of the data set; None for its first.
-        phantom: The synthetic set to make first; None for real files.
-        split: How images are divided by patient; not stated in the poster.
-        seed: Seed of folds, patches, weights, order and bootstrap; not stated in the poster.
         num_resamples: Bootstrap resamples of the intervals; the poster has none.
         classify: The patch classifier.
         detect: The detector.
@@ -55,24 +50,15 @@ class MiasConfig:
     """
 
     dataset: str = "mini_mias"
-    variant: str | None = None
-    phantom: PhantomConfig | None = None
-    split: SplitConfig = field(default_factory=SplitConfig)
-    seed: int = 1
     num_resamples: int = 1000
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     combine: CombineConfig = field(default_factory=CombineConfig)
 
     def __post_init__(self):
-        check_choice("dataset", self.dataset, tuple(data_sets()))
-        ranges = {
-            "seed": (self.seed, 0, 2**31 - 1),
-            "num_resamples": (self.num_resamples, 100, 100_000),
-            "combine.proposals": (self.combine.proposals, 1, 200),
-        }
-        for name, (value, low, high) in ranges.items():
-            check_range(name, value, low, high)
+        super().__post_init__()
+        check_range("num_resamples", self.num_resamples, 100, 100_000)
+        check_range("combine.proposals", self.combine.proposals, 1, 200)
         check_choice("combine.variant", self.combine.variant, CUTS)
         if not self.combine.weights or not all(0 <= w <= 1 for w in self.combine.weights):
             raise UserError(

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-from mammo_tf.config import apply_overrides
 from mammo_tf.errors import UserError
-from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipes.mias.config import MiasConfig
 
 
@@ -37,21 +35,18 @@ def choose_config(
     Raises:
         UserError: For an unknown key, a value out of range, or weights that nothing would load.
     """
-    config = MiasConfig()
+    base = MiasConfig()
     detect = {"backbone": backbone, "weights": weights}
     detect = {name: value for name, value in detect.items() if value is not None}
-    changes = {
-        "dataset": dataset,
-        "variant": variant,
-        "phantom": PhantomConfig() if phantom else None,
-        "split": config.split.with_folds(folds),
-        "seed": seed,
-    }
-    changes = {name: value for name, value in changes.items() if value is not None}
-    config = dataclasses.replace(
-        config, detect=dataclasses.replace(config.detect, **detect), **changes
+    config = base.with_options(
+        dataset=dataset,
+        variant=variant,
+        phantom=phantom,
+        folds=folds,
+        seed=seed,
+        overrides=overrides,
+        changes={"detect": dataclasses.replace(base.detect, **detect)},
     )
-    config = apply_overrides(config, overrides)
     if weights is not None and config.detect.backbone != "vgg16":
         raise UserError(
             "--weights needs --backbone vgg16; the light network starts from random weights. "

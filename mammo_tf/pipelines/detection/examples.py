@@ -27,7 +27,7 @@ def detection_task(
         example_ids: n different ids; None for "0", "1", ….
         groups: The patient of each image; None where each is of a patient of its own.
 
-    Example:
+    Examples:
         >>> images = np.zeros((2, 96, 96), np.uint8)
         >>> boxes = [np.array([[0.1, 0.2, 0.3, 0.4]]), np.zeros((0, 4))]
         >>> labels = [np.array([1]), np.zeros(0, int)]
