@@ -67,7 +67,7 @@ def draw_lesions(
         shape: (height, width) of the images.
         radius: Of the lesions, in pixels.
         unplaced: Ids of images that get a finding without a place.
-        split: The split that holds a patient, by his number; None for none.
+        split: The split that holds a patient, by its number; None for none.
 
     Returns:
         (pixels, arguments of `MammogramRecord`) of "mdb001", "mdb002", ….
