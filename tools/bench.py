@@ -109,7 +109,16 @@ def records(image: np.ndarray) -> Iterator[Row]:
     yield Row("read and check a record", "decode CR 5000", decode, read)
 
 
+def reading(image: np.ndarray) -> Iterator[Row]:
+    """Reading a DICOM file, with all its checks, against pydicom's decode; not of `image`."""
+    from bench_reading import reading_rows
+
+    for what, baseline, baseline_s, measured_s in reading_rows(seconds):
+        yield Row(what, baseline, baseline_s, measured_s)
+
+
 SECTIONS = {
+    "reading": reading,
     "encoding": encoding,
     "decoding": decoding,
     "threads": threads,

@@ -17,7 +17,7 @@ def starts_with_item(data: memoryview) -> bool:
     return data[: len(_ITEM)] == _ITEM
 
 
-def join_fragments(data: memoryview, name: str) -> tuple[bytes, bool]:
+def join_fragments(data: memoryview, name: str) -> tuple[bytes | memoryview, bool]:
     """Joins the fragments of the only frame.
 
     The offset table is not needed for that and often wrong (an entry too many, for the end), so it
@@ -28,7 +28,7 @@ def join_fragments(data: memoryview, name: str) -> tuple[bytes, bool]:
         name: The file's name, for messages.
 
     Returns:
-        The frame, and whether a delimiter follows its last fragment.
+        The frame, a part of `data` where it has one fragment; and whether a delimiter follows it.
 
     Raises:
         DataError: If the items are damaged or cut off, or hold no frame or several.
@@ -40,7 +40,7 @@ def join_fragments(data: memoryview, name: str) -> tuple[bytes, bool]:
     signature = fragments[0][:_SIGNATURE_BYTES]
     if any(fragment[:_SIGNATURE_BYTES] == signature for fragment in fragments[1:]):
         raise DataError(f"{name}: several frames are not read; give one image per file.")
-    return b"".join(fragments), is_delimited
+    return fragments[0] if len(fragments) == 1 else b"".join(fragments), is_delimited
 
 
 def _items(data: memoryview, name: str) -> tuple[list[memoryview], bool]:

@@ -23,13 +23,13 @@ _STEPS = (*range(2, 130), 1, *[2] * 127)
 # there is. Any run that begins, or ends, within it changes its last values; see the tests.
 _TAIL_VALUES = bytes((37 * number + 74) % 256 for number in range(127)) + b"\0"
 _TAIL = bytes([127]) + _TAIL_VALUES + b"\x80" * 130
-_PIECE_BYTES = 1_000_000  # of runs of two bytes for 128 values: 64 MB
+_PIECE_BYTES = 2_000_000  # of runs of two bytes for 128 values: 128 MB
 # From a place within a run one comes, by reading on, to where the runs really begin.
-_LEAD_BYTES = 100_000
+_LEAD_BYTES = 40_000
 
 
 def decode_run_length(
-    frame: bytes, rows: int, columns: int, num_bytes: int, name: str
+    frame: bytes | memoryview, rows: int, columns: int, num_bytes: int, name: str
 ) -> np.ndarray:
     """Decodes one grey RLE frame.
 
@@ -95,10 +95,12 @@ def _likely_ends(segment: memoryview, start: int) -> tuple[int, ...]:
         # Segments are padded to an even length, mostly by a zero, which begins another run.
         is_padded = segment[-1] == 0 and last - 1 > start
         return (last, last - 1) if is_padded else (last,)
-    position = max(start, near - _LEAD_BYTES)
-    while position < near:
-        position += _STEPS[segment[position]]
-    return min(position, last), min(position + 1, last)
+    lead = bytes(segment[max(start, near - _LEAD_BYTES) : near])
+    position = 0
+    while position < len(lead):
+        position += _STEPS[lead[position]]
+    end = near - len(lead) + position
+    return min(end, last), min(end + 1, last)
 
 
 def _decode_walked(
@@ -110,7 +112,7 @@ def _decode_walked(
     return np.frombuffer(decode_segment(bytes(segment[:used])), np.uint8)
 
 
-def _segments(frame: bytes, count: int, name: str) -> list[memoryview]:
+def _segments(frame: bytes | memoryview, count: int, name: str) -> list[memoryview]:
     """Returns the segments that the header (PS3.5 G.5) points to."""
     if len(frame) >= _HEADER_BYTES:
         found, *offsets = struct.unpack_from("<16L", frame)

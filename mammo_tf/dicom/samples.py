@@ -64,6 +64,7 @@ def decode_samples(header: Header) -> Samples:
         num_bytes = header.get("BitsAllocated") // 8
         decoded = decode_run_length(frame, rows, columns, num_bytes, header.name)
         return Samples(_at_high_bit(decoded, header))
+    frame = bytes(frame)
     if header.transfer_syntax in _JPEG2000:
         frame, info = codestream.describe_jpeg2000(frame, header.name)
     elif header.transfer_syntax in _JPEG:
@@ -133,7 +134,7 @@ def _native(header: Header) -> np.ndarray:
     return _shaped(data[:expected], dtype, header)
 
 
-def _frame(header: Header) -> bytes:
+def _frame(header: Header) -> bytes | memoryview:
     data, name = header.pixels.value, header.name
     if header.pixels.has_defined_length and not encapsulation.starts_with_item(data):
         raise DataError(
