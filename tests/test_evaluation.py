@@ -150,3 +150,11 @@ def test_bootstrap_is_seeded():
 def test_what_cannot_be_scored_is_said(labels, scores, message):
     with pytest.raises(UserError, match=message):
         auroc(labels, scores)
+
+
+def test_no_resamples_give_the_same_auprc_without_an_interval():
+    labels, scores = [0, 1, 0, 1, 1], [0.2, 0.9, 0.6, 0.5, 0.7]
+    plain, full = auprc(labels, scores, num_resamples=0), auprc(labels, scores, num_resamples=50)
+    assert plain.value == full.value
+    assert np.isnan([plain.low, plain.high, plain.standard_error]).all()
+    assert full.low <= full.value <= full.high

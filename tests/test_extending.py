@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammo_tf.phantom.exam import BITS_STORED, draw_breasts, render_view
+from mammo_tf.phantom.exam import draw_breasts, render_view
 from mammo_tf.phantom.vendors import VENDOR_TABLE
 from mammo_tf.testing import write_mammogram
 
@@ -81,7 +81,7 @@ def films(tmp_path_factory) -> Path:
         breast = draw_breasts(rng, {"L": label, "R": "normal"})["L"]
         exposure = next(iter(VENDOR_TABLE.values())).exposure
         pixels, mask = render_view(breast, "MLO", exposure, scale=0.125, rng=rng)
-        write_mammogram(folder / f"film{number}.dcm", pixels, bits_stored=BITS_STORED)
+        write_mammogram(folder / f"film{number}.dcm", pixels)
         lines, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = f"{lines[0]} {columns[0]} {lines[-1] + 1} {columns[-1] + 1}"
         rows.append([f"film{number}.dcm", f"patient{number}", "L", "MLO", label, box])

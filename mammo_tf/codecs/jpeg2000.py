@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammo_tf.codecs import coder, codestream
+from mammo_tf.codecs import coder, codestream, record
 from mammo_tf.codecs.codestream import MAX_PIXELS, Codestream
 from mammo_tf.codecs.cratios import check_cratios
+from mammo_tf.codecs.record import Step
 from mammo_tf.errors import CodecError, UserError
 
 PAPER_CRATIOS = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
@@ -35,15 +36,6 @@ class LadderEntry:
     achieved_cratio: float
     num_bytes: int
     source: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where a compression ratio is: the first `num_layers` layers of `streams[stream]`."""
-
-    cratio: float
-    stream: int
-    num_layers: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +120,8 @@ class Ladder:
 
     def to_bytes(self) -> bytes:
         """The whole ladder as one byte string, for records (see docs/codec.md)."""
-        from mammo_tf.codecs import record
-
-        return record.pack(self)
+        bits = 8 * self.dtype.itemsize
+        return record.pack(self.streams, self.steps, shape=self.shape, bits=bits)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, max_pixels: int = MAX_PIXELS) -> "Ladder":
@@ -143,8 +134,6 @@ class Ladder:
         Raises:
             CodecError: If the bytes are not a ladder, are cut off, damaged, or too large.
         """
-        from mammo_tf.codecs import record
-
         return cls(*record.unpack(data, max_pixels=max_pixels))
 
     def _step(self, cratio: float) -> Step:

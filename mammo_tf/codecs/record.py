@@ -16,14 +16,12 @@ What a compression ratio achieved is not stored: the codestreams' packet lengths
 import math
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mammo_tf.codecs import codestream
 from mammo_tf.codecs.codestream import MAX_LAYERS, Codestream
 from mammo_tf.errors import CodecError
-
-if TYPE_CHECKING:
-    from mammo_tf.codecs.jpeg2000 import Ladder, Step
 
 _MAGIC = b"MTFJ2KL1"
 _HEADER = struct.Struct(">8sIIBHH")
@@ -32,21 +30,37 @@ _LENGTH = struct.Struct(">Q")
 _CHECKSUM = struct.Struct(">I")
 
 
-def pack(ladder: "Ladder") -> bytes:
-    """The bytes of a ladder."""
-    height, width = ladder.shape
-    bits = 8 * ladder.dtype.itemsize
-    parts = [_HEADER.pack(_MAGIC, height, width, bits, len(ladder.steps), len(ladder.streams))]
-    parts += [_STEP.pack(step.cratio, step.stream, step.num_layers) for step in ladder.steps]
-    parts += [_LENGTH.pack(len(stream.data)) for stream in ladder.streams]
-    parts += [stream.data for stream in ladder.streams]
+@dataclass(frozen=True)
+class Step:
+    """Where a compression ratio is: the first `num_layers` layers of `streams[stream]`."""
+
+    cratio: float
+    stream: int
+    num_layers: int
+
+
+def pack(
+    streams: Sequence[Codestream], steps: Sequence[Step], *, shape: tuple[int, int], bits: int
+) -> bytes:
+    """The bytes of a ladder.
+
+    Args:
+        streams: Its codestreams.
+        steps: Where each compression ratio is.
+        shape: (height, width) in pixels.
+        bits: Of a pixel, 8 or 16.
+    """
+    parts = [_HEADER.pack(_MAGIC, *shape, bits, len(steps), len(streams))]
+    parts += [_STEP.pack(step.cratio, step.stream, step.num_layers) for step in steps]
+    parts += [_LENGTH.pack(len(stream.data)) for stream in streams]
+    parts += [stream.data for stream in streams]
     checksum = 0
     for part in parts:
         checksum = zlib.crc32(part, checksum)
     return b"".join((*parts, _CHECKSUM.pack(checksum)))
 
 
-def unpack(data: bytes, *, max_pixels: int) -> tuple[tuple[Codestream, ...], tuple["Step", ...]]:
+def unpack(data: bytes, *, max_pixels: int) -> tuple[tuple[Codestream, ...], tuple[Step, ...]]:
     """The streams and steps of a ladder, checked in full.
 
     Raises:
@@ -89,9 +103,7 @@ def _unpack(view: memoryview, max_pixels: int):
     return tuple(streams), _steps(raw_steps, streams)
 
 
-def _steps(raw_steps, streams) -> tuple["Step", ...]:
-    from mammo_tf.codecs.jpeg2000 import Step
-
+def _steps(raw_steps, streams) -> tuple[Step, ...]:
     steps = []
     for cratio, stream, num_layers in raw_steps:
         if not (math.isfinite(cratio) and cratio >= 1):
