@@ -262,6 +262,11 @@ class TestByName:
         plan = plan_binary_task("auto", made[1], made[0], cache_dir=None)
         assert plan.name == "patch"
 
+    @pytest.mark.parametrize("name", ["patch", "auto"])
+    def test_a_size_that_the_task_has_no_use_for_is_refused(self, made, name):
+        with pytest.raises(UserError, match=r"'patch' cuts patches.* no use for a size of 0\.5\."):
+            plan_binary_task(name, made[1], made[0], cache_dir=None, fraction=0.5)
+
     def test_nothing_is_possible(self):
         with pytest.raises(UserError, match=r"toy serves no task\. .*'pairs'.*'lesion'") as error:
             self.plan("auto", catalog_of(info()))

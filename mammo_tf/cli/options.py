@@ -98,6 +98,7 @@ def recipe_options(default_run_dir: str, *, default_dataset: str):
         click.option(
             "--folds",
             type=Folds(),
+            metavar="N|official",
             help="Number of cross-validation folds, or official for the data set's own split "
             "into training and test. [default: official where there is one, else 5]",
         ),

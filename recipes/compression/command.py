@@ -59,8 +59,8 @@ def compression(
 ):
     """How far can JPEG 2000 go before a classifier suffers? (Jo et al. 2021)
 
-    Trains a three-convolution network at each compression ratio by cross-validation and says, with
-    95 % confidence intervals, where AUROC and AUPRC fall.
+    Trains a network, the paper's of three convolutions or another, at each compression ratio and
+    says, with 95 % confidence intervals, where AUROC and AUPRC fall.
 
     \b
     Try it on synthetic mammograms:
