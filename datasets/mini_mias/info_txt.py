@@ -9,7 +9,6 @@ from mammo_tf.ingest import Rejection
 IMAGE_SIZE = 1024
 TISSUES = ("F", "G", "D")
 ABNORMALITIES = ("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM")
-SEVERITIES = ("benign", "malignant")
 FINDINGS = ("normal", "benign", "malignant")
 
 MAX_INFO_BYTES = 1_000_000
