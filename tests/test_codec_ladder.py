@@ -177,7 +177,7 @@ def test_without_ratio_1_the_ladder_is_lossy(image):
     [(), (0.5,), (0,), (-3,), (float("nan"),), (float("inf"),), (1, 1.0), (True,), ("15",), 1e7],
 )
 def test_wrong_ratios_are_a_user_error(cratios):
-    with pytest.raises(UserError, match=r"ompression ratios? (must|\.|Received)|1 to 100 compression"):
+    with pytest.raises(UserError, match="ompression ratio"):
         encode_ladder(np.zeros((8, 8), np.uint8), cratios)
 
 
