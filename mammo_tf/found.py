@@ -26,6 +26,12 @@ def default_task(dataset: str) -> str:
     return "auto"
 
 
+def downloads() -> tuple[str, ...]:
+    """Returns the names of the data sets whose raw files can be downloaded, sorted."""
+    names = {path.stem for path in _package_folder("mammo_tf.fetch").glob("*.py")}
+    return tuple(sorted(names & set(data_sets())))
+
+
 def recipes() -> dict[str, str]:
     """Returns the name of each recipe and the first line of its package's docstring."""
     return {

@@ -12,6 +12,7 @@ def progress(
     description: str,
     total: int | None = None,
     unit: str = "",
+    scaled: bool = False,
 ) -> tqdm:
     """Wraps `items` in a progress bar (or makes one to be driven by hand with `update`).
 
@@ -22,6 +23,7 @@ def progress(
         description: Short text in front of the bar.
         total: Number of items, where `items` has no length.
         unit: What is counted, e.g. "study".
+        scaled: Whether large numbers are shown in thousands, as bytes are.
 
     Returns:
         A tqdm bar: iterable, a context manager, and with `update(n)`.
@@ -31,7 +33,8 @@ def progress(
         items,
         desc=description,
         total=total,
-        unit=f" {unit}" if unit else "",
+        unit=f" {unit}" if unit and not scaled else unit,
+        unit_scale=scaled,
         mininterval=0.2 if interactive else 10,
         file=sys.stderr,
         dynamic_ncols=interactive,

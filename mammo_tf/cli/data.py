@@ -9,7 +9,7 @@ import click
 from mammo_tf.cli.options import Cratios, UserPath
 from mammo_tf.codecs.cratios import join_cratios
 from mammo_tf.errors import UserError
-from mammo_tf.found import data_sets
+from mammo_tf.found import data_sets, downloads
 
 DATA_SETS = data_sets()
 
@@ -99,6 +99,46 @@ def build(
     )
     result = _describe(Path(builder.data_dir)) | {"was_there": builder.was_there}
     _print([result], as_json=as_json, first_only=True)
+
+
+@data.command()
+@click.argument("name", metavar="NAME", type=click.Choice(downloads()))
+@click.option("--out", type=UserPath(file_okay=False), required=True, help="Folder to fill.")
+@click.option("--only", type=click.Choice(("mass", "calc")), help="Only one type of abnormality.")
+@click.option("--split", type=click.Choice(("train", "test")), help="Only one published split.")
+@click.option("--patient", "patients", multiple=True, metavar="P_00001", help="May be repeated.")
+@click.option("--dry-run", is_flag=True, help="Print numbers and bytes; fetch nothing.")
+@click.option("--workers", default=4, show_default=True, help="Series fetched at the same time.")
+@click.option("--endpoint", help="Address of a mirror; {bucket} stands for the bucket.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def fetch(name, out, only, split, patients, dry_run, workers, endpoint, as_json):
+    """Download the raw files of data set NAME from the public archive into --out.
+
+    What is there already is not fetched again; a download that was stopped goes on where it was.
+    Every file's size is checked, and that it is of its series. CBIS-DDSM as a whole has 163 GB.
+    """
+    import importlib
+
+    module = importlib.import_module(f"mammo_tf.fetch.{name}")
+    plan = module.plan_fetch(out, only=only, split=split, patients=patients)
+    if not dry_run:
+        module.fetch(plan, workers=workers, **({"endpoint": endpoint} if endpoint else {}))
+    numbers = plan.describe() | {"folder": str(out), "dry_run": dry_run}
+    if as_json:
+        click.echo(json.dumps(numbers, indent=2))
+    else:
+        click.echo(_describe_fetch(numbers))
+    click.echo(module.LABEL_FILES, err=True)
+
+
+def _describe_fetch(numbers: dict) -> str:
+    what = "to fetch" if numbers["dry_run"] else "fetched"
+    lines = [
+        f"{title:<10} {numbers[f'{front}series']:,} series, {numbers[f'{front}files']:,} files, "
+        f"{numbers[f'{front}bytes'] / 1e9:.2f} GB ({numbers[f'{front}bytes']:,} bytes)"
+        for title, front in (("chosen", ""), (what, "missing_"))
+    ]
+    return "\n".join([*lines, f"{'folder':<10} {numbers['folder']}"])
 
 
 @data.command("list")

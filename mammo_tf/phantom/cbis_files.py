@@ -30,6 +30,7 @@ class FileName:
         number: 0 for the first file of the series, 1 for the second.
         description: The SeriesDescription; "" where there is none.
         patient_id: The PatientID that the file states.
+        body_part: The BodyPartExamined that it states.
     """
 
     folder: str
@@ -38,6 +39,7 @@ class FileName:
     number: int
     description: str
     patient_id: str
+    body_part: str
 
     @property
     def table_path(self) -> str:
@@ -65,13 +67,15 @@ class FileName:
 def image_name(seed: int, patient: PatientPlan, film: FilmPlan) -> FileName:
     """Names the file of a whole film."""
     folder = _folder(patient, film)
+    odd = _is_odd(patient, film)
     return FileName(
         folder=folder,
         study=_uid(seed, folder, "study"),
         series=_uid(seed, folder, "series"),
         number=0,
-        description=FULL,
-        patient_id=folder,
+        description="" if odd else FULL,
+        patient_id=_patient_id(folder, odd),
+        body_part=_body_part(patient, odd),
     )
 
 
@@ -81,9 +85,8 @@ def finding_names(
     """Names the crop and the mask of an abnormality, as what is in them says.
 
     The archive's habits: one series for both, in which the crop comes first for masses and second
-    for calcifications; its description fits only one of them; calcifications of the test set state
-    a PatientID that ends in ".dcm" and, most of them, no description. The series of an abnormality
-    with swapped files ends in the same five characters as its image's.
+    for calcifications; its description fits only one of them. The series of an abnormality with
+    swapped files ends in the same five characters as its image's.
     """
     folder = f"{_folder(patient, film)}_{number}"
     series = _uid(seed, folder, "series")
@@ -92,23 +95,24 @@ def finding_names(
     other = _uid(seed, folder, "mask series") if film.oddity == "two series" else series
     crop_first = (film.type == "mass") != (film.oddity == "swapped")
     described = CROP if film.type == "calc" else MASK
-    odd = (film.type, film.split) == ("calc", "test")
+    odd = _is_odd(patient, film)
     shared = {
         "folder": folder,
         "study": _uid(seed, folder, "study"),
-        "patient_id": f"{folder.removeprefix('Calc-Test_')}.dcm" if odd else folder,
+        "patient_id": _patient_id(folder, odd),
+        "body_part": _body_part(patient, odd),
     }
     apart = series != other
     crop = FileName(
         series=series,
         number=0 if crop_first or apart else 1,
-        description="" if odd else (CROP if apart else described),
+        description=CROP if apart else described,
         **shared,
     )
     mask = FileName(
         series=other,
         number=1 if crop_first and not apart else 0,
-        description="" if odd else (MASK if apart else described),
+        description=MASK if apart else described,
         **shared,
     )
     return crop, mask
@@ -142,10 +146,9 @@ def write_file(
         dataset.SeriesDescription = name.description
     dataset.PatientName = dataset.PatientID = name.patient_id
     dataset.PatientBirthDate = dataset.PatientSex = ""
-    side = _SIDES[laterality].capitalize()
-    body_part = "BREAST" if name.description else f"{side} Breast"  # no valid code string
     tag = tag_for_keyword("BodyPartExamined")
-    dataset[tag] = DataElement(tag, "CS", body_part, validation_mode=pydicom.config.IGNORE)
+    # "Left Breast" is no valid code string, but is in the archive.
+    dataset[tag] = DataElement(tag, "CS", name.body_part, validation_mode=pydicom.config.IGNORE)
     dataset.SecondaryCaptureDeviceManufacturer = "mammo-tf phantom"
     dataset.StudyInstanceUID = name.study
     dataset.SeriesInstanceUID = name.series
@@ -173,6 +176,19 @@ def _set_pixels(dataset: Dataset, pixels: np.ndarray) -> None:
     content = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset["PixelData"].VR = "OW"
+
+
+def _is_odd(patient: PatientPlan, film: FilmPlan) -> bool:
+    """Whether the files name themselves as most of the calcifications' test set do."""
+    return (film.type, film.split) == ("calc", "test") and patient.index % 8 != 7
+
+
+def _patient_id(folder: str, odd: bool) -> str:
+    return f"{folder.removeprefix('Calc-Test_')}.dcm" if odd else folder
+
+
+def _body_part(patient: PatientPlan, odd: bool) -> str:
+    return f"{_SIDES[patient.laterality].capitalize()} Breast" if odd else "BREAST"
 
 
 def _folder(patient: PatientPlan, film: FilmPlan) -> str:
