@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from PIL import Image
 
+from mammo_tf.codecs import png_writer
 from mammo_tf.codecs.png_writer import encode_png
 from mammo_tf.ingest import Rejection
 from mammo_tf.ingest_cbis_ddsm import (
@@ -335,6 +336,14 @@ class TestJpeg:
         assert "Jane" not in result.reason
 
 
+@pytest.fixture(params=["zlib", "isal"])
+def packer(request, monkeypatch) -> None:
+    """Both ways to pack a PNG."""
+    module = None if request.param == "zlib" else pytest.importorskip("isal.isal_zlib")
+    monkeypatch.setattr(png_writer, "isal_zlib", module)
+
+
+@pytest.mark.usefixtures("packer")
 class TestPng:
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (129, 7), (128, 64), (257, 33)])
