@@ -8,6 +8,9 @@ from pathlib import Path
 from mammo_tf.errors import DataError
 from mammo_tf.files import leaves_by_link, resolve_inside, resolve_path
 
+_MAX_PATH_CHARACTERS = 4096  # file systems take no more
+_MAX_DEPTH = 100  # deeper ones are looked at as a whole
+
 
 class PathChecker:
     """Says of each path whether it stays in the data folder.
@@ -28,7 +31,9 @@ class PathChecker:
 
     def problem(self, path: str) -> str:
         """Returns why a path cannot be allowed, for "the path …"; "" if it can."""
-        if self._plain(path):
+        if len(path) > _MAX_PATH_CHARACTERS:
+            return f"is no path: it has more than {_MAX_PATH_CHARACTERS} characters"
+        if path.count("/") <= _MAX_DEPTH and self._plain(path):
             return ""
         try:
             resolve_inside(self._folder, path, follow_links=self._follow_links)

@@ -159,6 +159,7 @@ def _frames(folder, rng) -> Iterator[tuple[str, bytes]]:
             _claimed(folder, _sized(_divided(frame, precincts), size, size, size)),
         )
     yield from _tiles(folder, rng)
+    yield from _run_lengths(folder, rng)
     yield from _jpeg_claims(folder, rng)
 
 
@@ -217,6 +218,29 @@ def _tiles(folder, rng) -> Iterator[tuple[str, bytes]]:
     size = {"Rows": 16 * side, "Columns": 16 * side}
     path = write_mammogram(folder / "bomb.dcm", pixels, frame=many, **options, **size)
     yield f"empty_tiles_{side}x{side}", path.read_bytes()
+
+
+def _run_lengths(folder, rng) -> Iterator[tuple[str, bytes]]:
+    """RLE segments of runs that mean nothing, of short ones, and of too few."""
+    count = int(rng.integers(10**6, 2 * 10**7))
+    height, width = (int(2 ** rng.uniform(7, 13)) for _ in range(2))
+    for name, segment in (
+        ("nothing", b"\x80" * count),
+        ("short", b"\x00\x07" * (count // 4)),
+        ("long", b"\x81\x07" * (height * width // 128)),
+        ("few", b"\x81\x07" * int(rng.integers(1, 100))),
+    ):
+        offsets = (2, 64, 64 + len(segment), *[0] * 13)
+        yield (
+            f"rle_{name}",
+            write_mammogram(
+                folder / "bomb.dcm",
+                transfer_syntax=uid.RLELossless,
+                frame=struct.pack("<16L", *offsets) + segment * 2,
+                Rows=height,
+                Columns=width,
+            ).read_bytes(),
+        )
 
 
 def _jpeg_claims(folder, rng) -> Iterator[tuple[str, bytes]]:
