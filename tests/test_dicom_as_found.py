@@ -347,3 +347,78 @@ def test_jpeg_2000_off_the_origin(tmp_path, offset, irreversible, bits, signed):
 def test_number_of_frames_of_a_single_one(tmp_path, number):
     path = write_mammogram(tmp_path / "a.dcm", NumberOfFrames=number)
     np.testing.assert_array_equal(read_mammogram(path).pixels, make_breast())
+
+
+@pytest.mark.parametrize(
+    ("elements", "message"),
+    [
+        (
+            {"SOPClassUID": uid.BasicTextSRStorage, "Modality": "SR"},
+            r"the file is a structured report \(SR\) and holds no image; leave it out",
+        ),
+        (
+            {"SOPClassUID": uid.MammographyCADSRStorage, "Modality": "SR"},
+            r"the file is a structured report \(SR\) and holds no image",
+        ),
+        (
+            {"SOPClassUID": uid.GrayscaleSoftcopyPresentationStateStorage, "Modality": "PR"},
+            "of the kind Grayscale Softcopy Presentation State Storage and holds no image",
+        ),
+        ({}, "there is no pixel data: the file is cut off or holds no image; copy it again"),
+    ],
+)
+def test_objects_without_an_image_are_named(tmp_path, elements, message):
+    path = write_mammogram(tmp_path / "a.dcm", PixelData=None, **elements)
+    with pytest.raises(DataError, match=message):
+        read_mammogram(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (uid.DigitalMammographyXRayImageStorageForPresentation, "1.2.840.10008.1.3.10", "DICOMDIR"),
+        (uid.ExplicitVRLittleEndian, "1.2.840.10008.1.2.4.112", "JPEG XL is not read"),
+        (uid.ExplicitVRLittleEndian, "1.2.840.10008.1.2.4.205", r"are on a server \(JPIP\)"),
+        (uid.ExplicitVRLittleEndian, "1.2.840.113619.5.2", "is a manufacturer's own"),
+        (uid.ExplicitVRLittleEndian, "1.2.840.10008.1.2.9.9", "is missing or unknown"),
+    ],
+)
+def test_file_meta_information_that_says_why_not(tmp_path, old, new, message):
+    path = write_mammogram(tmp_path / "DICOMDIR")
+    content = path.read_bytes()
+    for tag in (b"\x02\0\x02\0UI", b"\x02\0\x10\0UI"):
+        start = content.index(tag) + 8
+        length = struct.unpack_from("<H", content, start - 2)[0]
+        if content[start : start + length].rstrip(b"\0") == old.encode():
+            value = new.encode() + b"\0" * (len(new) % 2)
+            content = (
+                content[: start - 2]
+                + struct.pack("<H", len(value))
+                + value
+                + content[start + length :]
+            )
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_mammogram(path)
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+def test_look_up_tables_and_padding_in_the_other_encodings(tmp_path, syntax):
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [3, 2, 12])
+    lut.add_new("LUTData", "US", [0, 1365, 4095])
+    pixels = np.zeros((4, 5), np.uint16)
+    pixels[0] = [2, 3, 4, 5, 4000]
+    path = write_mammogram(
+        tmp_path / "a.dcm",
+        pixels,
+        laterality=None,
+        transfer_syntax=syntax,
+        VOILUTSequence=[lut],
+        PixelPaddingValue=4000,
+    )
+    mammogram = read_mammogram(path)
+    assert mammogram.metadata.notes == ()
+    assert mammogram.padding[0].tolist() == [False] * 4 + [True]
+    shown = mammogram.display()[0]
+    np.testing.assert_allclose(shown[:4], [0, 1365 / 4095, 1, 1], atol=1e-6)
