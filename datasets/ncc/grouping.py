@@ -76,7 +76,7 @@ def _note_spellings(column, rows, forms, same, join_ids, note) -> None:
         return
     note(
         f"{what} Each spelling counts as another patient, so one woman may come into two splits. "
-        "Mend the table, or take them for one patient with --join-ids."
+        "Mend the table, or take them for one patient: mammo-tf data build ncc --join-ids."
     )
 
 

@@ -154,7 +154,7 @@ def _outside(found: dict[str, list[int]]) -> DataError:
     parts = [f"{rows_text(rows)}: {problem}" for problem, rows in list(found.items())[:4]]
     remedy = "Paths must be relative to that folder and stay in it."
     if all("link" in problem and "loop" not in problem for problem in found):
-        remedy = "If that is meant, allow it with --follow-links."
+        remedy = "If that is meant: mammo-tf data build ncc --follow-links."
     return DataError(f"{FILE_NAME} {'; '.join(parts)}. {remedy}")
 
 
