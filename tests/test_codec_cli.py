@@ -137,9 +137,9 @@ def test_a_dicom_mammogram(shared_data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--cratios", "1,x"), "--cratios must be numbers with commas between"),
-        (("--cratios", "0.5"), "`cratios` must be 1 to 100 distinct numbers"),
-        (("--cratios", "20,20"), "`cratios` must be 1 to 100 distinct numbers"),
+        (("--cratios", "1,x"), "numbers with commas between, as 1,15,100. Received: '1,x'"),
+        (("--cratios", "0.5"), "must be from 1 (lossless) to 1000000. Received: 0.5"),
+        (("--cratios", "20,20"), "Compression ratios must be different"),
         (("--max-value", "-1"), "--max-value must be 'container', 'stored' or a positive number"),
         (("--max-value", "most"), "--max-value must be 'container', 'stored' or a positive number"),
         (("--threads", "0"), "--threads must be at least 1"),
