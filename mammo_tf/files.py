@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -45,6 +46,39 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_checked_json(path: str | os.PathLike, value: Any, **about: Any) -> None:
+    """Writes plain values so that `read_checked_json` notices any later change.
+
+    Args:
+        path: The file.
+        value: What JSON can hold.
+        **about: Further entries that the reader must ask for alike, such as what it was made from.
+    """
+    value = json.loads(json.dumps(value))
+    write_json(path, {**about, "checksum": _checksum(value), "value": value})
+
+
+def read_checked_json(path: str | os.PathLike, **about: Any) -> Any:
+    """Reads what `write_checked_json` wrote.
+
+    Raises:
+        ValueError: If the file is damaged or changed, or was written with other entries.
+        OSError: If it cannot be read.
+    """
+    kept = json.loads(Path(path).read_text("utf-8"))
+    if not isinstance(kept, dict) or {"checksum", "value"} - kept.keys():
+        raise ValueError("it has no checksum")
+    if any(kept.get(name) != value for name, value in about.items()):
+        raise ValueError("it was made from something else")
+    if kept["checksum"] != _checksum(kept["value"]):
+        raise ValueError("its checksum does not fit")
+    return kept["value"]
+
+
+def _checksum(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def resolve_inside(

@@ -404,10 +404,19 @@ def test_a_long_or_unprintable_name(shell, run, trained, png, tmp_path):
     assert code == 2 and "\x1b" not in said and "red?[31m.png" in said
 
 
+def sign(weights):
+    """Lets the description vouch for the weights as they are now."""
+    path = weights.parent / "detector.json"
+    known = json.loads(path.read_bytes())
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    path.write_text(json.dumps(known | {"weights_sha256": digest}), "utf-8")
+    return weights
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\x01" * 5000, b"\x89HDF\r\n\x1a\n" + b"7" * 3000])
 def test_weights_of_random_bytes(shell, copied, png, content):
     copied.write_bytes(content)
-    code, said = shell(copied, png)
+    code, said = shell(sign(copied), png)
     assert (code, said.count("\n")) == (2, 1)
     assert "does not hold the weights" in said
 
@@ -416,7 +425,7 @@ def test_weights_of_random_bytes(shell, copied, png, content):
 def test_weights_that_are_cut_off(shell, copied, png, share):
     content = copied.read_bytes()
     copied.write_bytes(content[: int(share * len(content))])
-    code, said = shell(copied, png)
+    code, said = shell(sign(copied), png)
     assert (code, said.count("\n")) == (2, 1)
     assert "does not hold the weights" in said
 
@@ -424,7 +433,7 @@ def test_weights_that_are_cut_off(shell, copied, png, share):
 def test_weights_of_another_network(shell, copied, png):
     other = SSD(num_classes=3, backbone="light", image_shape=(64, 48, 3))
     other.save_weights(copied, overwrite=True)
-    code, said = shell(copied, png)
+    code, said = shell(sign(copied), png)
     assert (code, said.count("\n")) == (2, 1) and "does not hold the weights" in said
 
 
@@ -432,7 +441,7 @@ def test_weights_that_are_not_finite(shell, copied, png, tmp_path):
     with h5py.File(copied, "r+") as file:
         variable = file["layers/conv2d/vars/0"]
         variable[...] = np.full(variable.shape, np.nan)
-    code, said = shell(copied, png)
+    code, said = shell(sign(copied), png)
     assert (code, said.count("\n")) == (2, 1)
     assert "not finite" in said
     assert not (tmp_path / "out").exists()
@@ -531,3 +540,12 @@ def test_a_real_film(run, trained, shared_data, tmp_path):
     assert (result["height_px"], result["width_px"]) == (1024, 1024)
     drawn = np.asarray(Image.open(io.BytesIO((tmp_path / "out" / "mdb001.png").read_bytes())))
     assert drawn.shape == (1024, 1024, 3)
+
+
+def test_one_flipped_bit_in_the_weights_is_noticed(shell, copied, png):
+    content = bytearray(copied.read_bytes())
+    content[-1000] ^= 1
+    copied.write_bytes(content)
+    code, said = shell(copied, png)
+    assert code == 2
+    assert "its SHA-256 differs" in said and said.count("\n") == 1

@@ -3,7 +3,13 @@
 import pytest
 
 from mammo_tf.errors import DataError
-from mammo_tf.files import atomic_path, resolve_inside, write_json
+from mammo_tf.files import (
+    atomic_path,
+    read_checked_json,
+    resolve_inside,
+    write_checked_json,
+    write_json,
+)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
@@ -71,3 +77,22 @@ class TestLinks:
     def test_no_path(self, folder):
         with pytest.raises(DataError, match="is no path"):
             resolve_inside(folder, "a\0b")
+
+
+def test_checked_json_notices_a_changed_digit(tmp_path):
+    path = tmp_path / "kept.json"
+    write_checked_json(path, {"said": [0.25, 1]}, key="a")
+    assert read_checked_json(path, key="a") == {"said": [0.25, 1]}
+    with pytest.raises(ValueError, match="something else"):
+        read_checked_json(path, key="b")
+    path.write_text(path.read_text().replace("0.25", "0.35"))
+    with pytest.raises(ValueError, match="checksum does not fit"):
+        read_checked_json(path, key="a")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"value": 1}', '{"checksum": "0"'])
+def test_checked_json_refuses_what_has_no_checksum(tmp_path, content):
+    path = tmp_path / "kept.json"
+    path.write_text(content)
+    with pytest.raises(ValueError):
+        read_checked_json(path)

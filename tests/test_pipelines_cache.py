@@ -76,7 +76,7 @@ def test_another_process_decodes_nothing(tmp_path):
 
 def test_a_ratio_not_asked_for_is_refused(tmp_path):
     cache, _ = _filled(tmp_path, [1, 1.5])
-    with pytest.raises(UserError, match=r"holds CR 1, 1\.5\. Received: cratio=20\."):
+    with pytest.raises(UserError, match=r"holds CR 1, 1\.5\. Received: 20\."):
         cache.images(20)
 
 

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,16 +172,9 @@ def cached_json(
     path = Path(folder) / f"{name}-{key}.json"
     if path.exists():
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["key"] == key and kept["checksum"] == _json_checksum(kept["value"]):
-                return kept["value"]
-            raise ValueError("its checksum does not fit")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return files.read_checked_json(path, key=key)
+        except (OSError, ValueError) as error:
             logger.warning("%s is damaged and is made anew: %s", path, error)
     value = json.loads(json.dumps(make()))
-    files.write_json(path, {"key": key, "checksum": _json_checksum(value), "value": value})
+    files.write_checked_json(path, value, key=key)
     return value
-
-
-def _json_checksum(value: Any) -> int:
-    return zlib.crc32(json.dumps(value, sort_keys=True).encode("utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mammo_tf.files import write_json
+from mammo_tf.files import read_checked_json, write_checked_json
 from mammo_tf.models.ssd import Detections
 from mammo_tf.pipelines.detection.detector import DESCRIPTION, Detector, describe_detector
 from mammo_tf.pipelines.detection.examples import image_of
@@ -47,14 +47,14 @@ def look(task: Task, indices: Sequence[int], detector: Detector) -> tuple[dict, 
 def keep_found(folder: Path, detector: Detector, facts: dict, found: dict) -> None:
     """Keeps what a detector found, and its description, beside its weights."""
     describe_detector(detector, folder)
-    write_json(folder / FOUND, {"facts": facts, "found": found})
+    write_checked_json(folder / FOUND, {"facts": facts, "found": found})
 
 
 def read_found(folder: Path, task: Task, indices: Sequence[int]) -> tuple[dict, dict] | None:
     """Returns detections by mode and index, and the facts; None where a file is damaged."""
     names = [task.example_ids[index] for index in indices]
     try:
-        content = json.loads((folder / FOUND).read_bytes())
+        content = read_checked_json(folder / FOUND)
         json.loads((folder / DESCRIPTION).read_bytes())
         if any(list(content["found"][mode]) != names for mode in MODES):
             return None

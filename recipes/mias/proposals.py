@@ -1,6 +1,5 @@
 """Cuts patches at places of images, as the classifier's own were cut, and has them classified."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from mammo_tf.data_source import OpenData
-from mammo_tf.files import write_json
+from mammo_tf.files import read_checked_json, write_checked_json
 from mammo_tf.models.ssd import Detections
 from mammo_tf.pipelines.feed import make_feed
 from mammo_tf.pipelines.plan import Example, Part, Plan, make_task
@@ -103,7 +102,7 @@ def judge(
             "places": {name: found.tolist() for name, found in places.items()},
             "said": {name: part.tolist() for name, part in zip(places, parts, strict=True)},
         }
-        write_json(path, kept)
+        write_checked_json(path, kept)
     return Judged(
         {name: np.reshape(rows, (-1, len(patches.CLASSES))) for name, rows in kept["said"].items()},
         float(kept["milliseconds"]),
@@ -134,7 +133,7 @@ def _classify(model: keras.Model, task: Task) -> tuple[np.ndarray, float]:
 def _read(path: Path, places: Mapping[str, np.ndarray]) -> dict | None:
     """Returns what was kept of these very places, or None."""
     try:
-        kept = json.loads(path.read_bytes())
+        kept = read_checked_json(path)
         whole = kept["places"] == {name: found.tolist() for name, found in places.items()}
         whole = whole and all(
             np.shape(kept["said"][name]) in ((len(found), len(patches.CLASSES)), (len(found),))

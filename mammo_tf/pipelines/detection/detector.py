@@ -1,5 +1,6 @@
 """A trained detector with all that is needed to use it on a new image. No TensorFlow needed."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -139,13 +140,21 @@ def _off_canvas(found: Detections, canvas: tuple[float, float, float, float]) ->
 
 
 def describe_detector(detector: Detector, folder: str | os.PathLike) -> None:
-    """Writes detector.json: what `load_detector` must know besides the weights."""
+    """Writes detector.json: what `load_detector` must know besides the weights, and their SHA-256.
+
+    Args:
+        detector: The detector.
+        folder: Where it goes; the weights, `model.weights.h5`, are there already.
+    """
+    with (Path(folder) / f"model{WEIGHTS_SUFFIX}").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     config = detector.model.get_config()
     config = {key: value for key, value in config.items() if key not in ("name", "trainable")}
     known = {
         "class_names": list(detector.class_names),
         "num_symmetries": detector.num_symmetries,
         "threshold": detector.threshold,
+        "weights_sha256": digest,
     }
     write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, "model": "ssd", **known, **config})
 
@@ -203,9 +212,11 @@ def load_detector(weights: str | os.PathLike) -> Detector:
     """
     path = find_weights(weights)
     description = _read_description(path.parent / DESCRIPTION)
-    names, num_symmetries, threshold = (
-        description.pop(key) for key in ("class_names", "num_symmetries", "threshold")
+    names, num_symmetries, threshold, digest = (
+        description.pop(key)
+        for key in ("class_names", "num_symmetries", "threshold", "weights_sha256")
     )
+    _check_digest(path, digest)
     try:
         model = SSD(num_classes=len(names), **description)
     except ValueError as error:  # a UserError of ours, or Keras' own
@@ -223,6 +234,19 @@ def load_detector(weights: str | os.PathLike) -> Detector:
     return Detector(model, names, num_symmetries, threshold)
 
 
+def _check_digest(path: Path, expected: str | None) -> None:
+    """Raises DataError where weights are not those that the description was written for."""
+    if expected is None:  # of a description of the first format
+        return
+    with path.open("rb") as file:
+        received = hashlib.file_digest(file, "sha256").hexdigest()
+    if received != expected:
+        raise DataError(
+            f"{path} is damaged, or not the file that {DESCRIPTION} beside it was written for: "
+            "its SHA-256 differs. Copy both again, or train it again."
+        )
+
+
 def _read_description(path: Path) -> dict:
     """The arguments of `SSD`, checked, and the names of the classes."""
     if not path.is_file():
@@ -235,6 +259,7 @@ def _read_description(path: Path) -> dict:
         if found["format"] not in _NUM_SYMMETRIES or found["model"] != "ssd":
             raise ValueError(f"only formats up to {FORMAT} of model ssd are known")
         dropout, threshold = float(found["dropout"]), float(found["threshold"])
+        digest = None if found["format"] == 1 else str(found["weights_sha256"])
         num_symmetries = int(found[_NUM_SYMMETRIES[found["format"]]])
         if not 1 <= len(names) <= 100 or len(shape) != 3 or max(shape) > 2048:
             raise ValueError("more classes or pixels than a detector has")
@@ -253,6 +278,7 @@ def _read_description(path: Path) -> dict:
         "class_names": names,
         "num_symmetries": num_symmetries,
         "threshold": threshold,
+        "weights_sha256": digest,
         "variant": str(found["variant"]),
         "backbone": str(found["backbone"]),
         "image_shape": shape,
