@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from mammo_tf.config import to_plain
-from mammo_tf.data_source import DataPaths, OpenData, open_data
+from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
+from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation.coco import import_pycocotools
 from mammo_tf.files import write_json, write_text
@@ -34,7 +34,7 @@ from mammo_tf.recipes.mias.division import Division, divide_images
 from mammo_tf.recipes.mias.pictures import log_pictures
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.summary import Line, summarise
-from mammo_tf.run_folder import add_to_config, open_run_folder, read_config
+from mammo_tf.run_folder import read_config
 
 
 def run(
@@ -61,16 +61,7 @@ def run(
         UserError: If something the user gave cannot be used; nothing is lost.
     """
     _check(config, parts)
-    with open_run_folder(run_dir, recipe="mias", configuration=to_plain(config)) as folder:
-        opened = open_data(
-            config.dataset,
-            paths,
-            folder,
-            cratios=(1,),
-            variant=config.variant,
-            phantom=config.phantom,
-        )
-        add_to_config(folder, dataset=opened.describe())
+    with open_run("mias", config, run_dir, paths) as (folder, opened):
         division = divide_images(opened.catalog, config.split, config.seed)
         results = _run_parts(config, parts, opened, division, folder)
         lines = summarise(results.classified, results.scores, config)
@@ -228,7 +219,7 @@ def _print(
         click.echo(json.dumps({"report": str(report), "weights": weights, "summary": summary}))
         return
     if opened.catalog.is_phantom:
-        click.echo("PHANTOM: synthetic images; these numbers say nothing about patients.")
+        click.echo(PHANTOM_NOTE)
     shown = [line for line in lines if not line.is_detail]
     width = max((len(f"{line.what}, {line.set}") for line in shown), default=0)
     for line in shown:
