@@ -15,11 +15,11 @@ from mammo_tf.pipelines.augment import AugmentConfig
 from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.recipes.mias.classify import classify, make_classifier
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig, cut_patches
-from mammo_tf.recipes.mias.division import Division, divide_images
+from mammo_tf.recipes.mias.division import divide_images
 from mammo_tf.testing import draw_lesions
 from mammo_tf.training import classifier_cells
 from mammo_tf.training.config import TrainingConfig
-from mammo_tf.training.folds import Fold, SplitConfig
+from mammo_tf.training.folds import SplitConfig
 from mammo_tf.training.store import derive_seed
 
 SMALL = ClassifyConfig(
@@ -219,12 +219,11 @@ def test_another_variant_joins_what_is_there(opened, division, first_run):
     assert again[1].variant == "sliding128_inner_whole" and min(again[1].num_patches) > 0
 
 
-def test_a_patient_in_two_parts_is_refused_before_anything_is_trained(opened, tmp_path):
-    names = np.array([image.image_id for image in opened.catalog.images])
-    mixed = Division(names, (Fold(0, np.arange(21), np.arange(21, 30), np.arange(30, 48)),))
-    with pytest.raises(UserError, match=r"Fold 0 must keep each patient in one part.*1 patients"):
-        classify(opened, mixed, SMALL, tmp_path, 7)
-    assert not (tmp_path / "cells").exists()
+def test_a_patient_in_two_parts_is_refused(opened, division):
+    patches = cut_patches(opened, "centred128", SMALL, seed=1)
+    mixed = dataclasses.replace(patches, groups=np.full(len(patches), "p001"))
+    with pytest.raises(UserError, match=r"Fold 0 must keep each patient .* of 1 patients"):
+        division.folds_of(mixed)
 
 
 class TestOfficialSplit:
