@@ -16,6 +16,8 @@ def data_sets() -> dict[str, str]:
 
 def default_task(dataset: str) -> str:
     """Returns the task that a data set is made for, its builder's `DEFAULT_TASK`; else "auto"."""
+    if dataset not in data_sets():  # refused by name where the settings are checked
+        return "auto"
     folder = _package_folder("mammo_tf.datasets") / dataset
     tree = ast.parse((folder / f"{dataset}_dataset_builder.py").read_text("utf-8"))
     for node in ast.walk(tree):

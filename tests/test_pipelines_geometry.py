@@ -49,9 +49,6 @@ def test_resized_shape(shape, fraction, expected):
         lambda: geometry.crop_view(np.zeros((2, 2), np.uint8), view="ML", laterality="L"),
         lambda: geometry.crop_view(np.zeros((2, 2), np.uint8), view="CC", laterality="left"),
         lambda: geometry.to_full_range(np.zeros((2, 2), np.uint8), 17),
-        lambda: geometry.pair_views(
-            np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint16), (4, 4)
-        ),
     ],
 )
 def test_wrong_arguments_are_named(wrong):
@@ -96,14 +93,6 @@ def test_fit_and_pad_keeps_the_aspect():
     assert padded.shape == (20, 30)
     assert (padded[:, :5] == 9).all()
     assert (padded[:, 5:] == 9).all()  # see test_pipelines_outside.py
-
-
-def test_pair_of_different_sizes():
-    cc = np.array([[1, 2], [3, 4]], np.uint16)
-    mlo = np.array([[5], [6]], np.uint16)
-    pair = geometry.pair_views(cc, mlo, (2, 3))
-    assert pair.dtype == np.uint16
-    assert pair.tolist() == [[1, 2, 0, 5, 0, 0], [3, 4, 0, 6, 0, 0]]
 
 
 def test_patch_in_the_image_and_over_its_edges():

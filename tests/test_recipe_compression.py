@@ -104,6 +104,7 @@ def test_the_paper_s_numbers_as_printed(metric, train, test, expected):
         ({"phantom": True}, ("ncc", "pairs", 5, True)),
         ({"dataset": "ncc"}, ("ncc", "pairs", 5, False)),
         ({"dataset": "mini_mias"}, ("mini_mias", "lesion", 5, False)),
+        ({"dataset": "cbis_ddsm"}, ("cbis_ddsm", "patch", 5, False)),
         ({"dataset": "mini_mias", "task": "lesion"}, ("mini_mias", "lesion", 5, False)),
         ({"dataset": "mini_mias", "task": "whole", "folds": 3}, ("mini_mias", "whole", 3, False)),
     ],

@@ -42,6 +42,7 @@ class Builder(MammogramBuilder):
     """TFDS builder "cbis_ddsm"; README.md beside this file describes the records."""
 
     CONFIG_CLASS = CbisDdsmConfig
+    DEFAULT_TASK = "patch"
     UNIT = ("image", "images")
     TABLE = "label file"
     HOMEPAGE = "https://www.cancerimagingarchive.net/collection/cbis-ddsm/"
