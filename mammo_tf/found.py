@@ -34,6 +34,12 @@ def downloads() -> tuple[str, ...]:
     return tuple(sorted(names & set(data_sets())))
 
 
+def exports() -> tuple[str, ...]:
+    """Returns the names of the data sets that can be written as small files, sorted."""
+    folders = _folders("mammo_tf.datasets")
+    return tuple(folder.name for folder in folders if (folder / "export.py").exists())
+
+
 def recipes() -> dict[str, str]:
     """Returns the name of each recipe and the first line of its package's docstring."""
     return {

@@ -9,7 +9,7 @@ import click
 from mammo_tf.cli.options import Cratios, UserPath
 from mammo_tf.codecs.cratios import join_cratios
 from mammo_tf.errors import UserError
-from mammo_tf.found import data_sets, downloads
+from mammo_tf.found import data_sets, downloads, exports
 
 DATA_SETS = data_sets()
 
@@ -139,6 +139,39 @@ def _describe_fetch(numbers: dict) -> str:
         for title, front in (("chosen", ""), (what, "missing_"))
     ]
     return "\n".join([*lines, f"{'folder':<10} {numbers['folder']}"])
+
+
+@data.command()
+@click.argument("name", metavar="NAME", type=click.Choice(exports()))
+@click.option("--out", type=UserPath(file_okay=False), required=True, help="A new folder.")
+@click.option(
+    "--data-dir", type=UserPath(), help="Folder of data sets.  [default: ~/tensorflow_datasets]"
+)
+@click.option("--size", default=800, show_default=True, help="Height and width in pixels.")
+@click.option("--plain", is_flag=True, help="From the configuration that holds PNG.")
+@click.option("--cratios", type=Cratios(), help="From the configuration with these ratios.")
+def export(name, out, data_dir, size, plain, cratios):
+    """Write the built data set NAME as small JPEG files with a table of boxes.
+
+    Of cbis_ddsm: the masses as squares with boxes.csv, which its variant mass_800 reads. The images
+    are stretched and compressed: no originals any more.
+    """
+    import importlib
+
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from mammo_tf.datasets.build import build_dataset
+
+    module = importlib.import_module(f"mammo_tf.datasets.{name}.export")
+    builder = build_dataset(
+        name, data_dir=data_dir, variant=module.VARIANT, plain=plain, cratios=cratios
+    )
+    numbers = module.export_squares(builder, out, size=size)
+    click.echo(
+        f"{numbers['images']} images with {numbers['boxes']} boxes in {out}; "
+        f"{numbers['findings_without_box']} findings have no mask and so no box."
+    )
 
 
 @data.command("list")
