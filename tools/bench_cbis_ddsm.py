@@ -9,6 +9,7 @@ import resource
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,19 @@ from PIL import Image
 
 SCALE = 1.75  # 4014×3350 pixels, about a film's
 PATIENTS = 12
+COPIES = 4  # of every patient, so that starting the worker processes does not count
+_UID_ROOT, _PATIENT = b"1.2.826.0.1.3680043.8.498.", b"P_9"
 
 
-def build_times(patients: int = PATIENTS, scale: float = SCALE) -> dict[str, float]:
+def build_times(
+    patients: int = PATIENTS, scale: float = SCALE, copies: int = COPIES
+) -> dict[str, float]:
     """Seconds that each builder takes for one abnormality, and how many there are.
 
     Args:
         patients: Of the phantom, at least 12.
         scale: Of its images.
+        copies: How often each patient is there, under other ids; at most 8.
 
     Returns:
         "ours", "theirs" in seconds an abnormality, "abnormalities", "kept by theirs".
@@ -35,6 +41,7 @@ def build_times(patients: int = PATIENTS, scale: float = SCALE) -> dict[str, flo
             Path(folder) / "raw", num_patients=patients, seed=1, scale=scale, damaged=False
         )
         _write_pngs(raw)
+        _multiply(raw, copies)
         ours, listed = _build_ours(raw, Path(folder) / "ours")
         theirs, kept = _build_theirs(raw, Path(folder) / "theirs")
     return {
@@ -54,6 +61,27 @@ def _write_pngs(raw: Path) -> None:
         if pixels.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)
         Image.fromarray(pixels).save(path.with_suffix(".png"))
+
+
+def _multiply(raw: Path, copies: int) -> None:
+    """Copies every patient under other ids of the same length, in files, names and tables."""
+    originals = sorted(path for path in raw.rglob("*") if path.suffix in (".dcm", ".png"))
+    tables = {path: path.read_bytes() for path in raw.glob("*.csv")}
+    for copy in range(1, copies):
+        renamed = partial(_rename, copy=copy)
+        for path in originals:
+            target = raw / renamed(str(path.relative_to(raw)).encode()).decode()
+            if path.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(renamed(path.read_bytes()))
+        for path, content in tables.items():
+            rows = renamed(content.split(b"\r\n", 1)[1])
+            path.write_bytes(path.read_bytes() + rows)
+
+
+def _rename(content: bytes, *, copy: int) -> bytes:
+    content = content.replace(_UID_ROOT, _UID_ROOT[:-2] + b"%d." % copy)
+    return content.replace(_PATIENT, b"P_%d" % copy)
 
 
 def _build_ours(raw: Path, data_dir: Path) -> tuple[float, int]:
