@@ -102,7 +102,12 @@ def recipe_options(default_run_dir: str, *, default_dataset: str):
             help="Number of cross-validation folds, or official for the data set's own split "
             "into training and test. [default: official where there is one, else 5]",
         ),
-        click.option("--seed", type=int, help="The same seed gives the same table. [default: 1]"),
+        click.option(
+            "--seed",
+            type=int,
+            help="The same seed gives the same table, on the same machine with as many cores. "
+            "[default: 1]",
+        ),
         click.option(
             "--set",
             "overrides",
