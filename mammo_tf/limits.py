@@ -27,6 +27,9 @@ MAX_LUT_BYTES = (1 << 17) + 2
 # Fragments of the one frame; encoders write one, or pieces of a few kilobytes.
 MAX_FRAGMENTS = 100_000
 
+# Markers, boxes and tile-parts of a compressed frame; 10,000 tiles in six parts have 60,000.
+MAX_MARKERS = 200_000
+
 # JPEG 2000. OpenJPEG holds about 7 kB for each tile that is declared, 500 bytes for each precinct.
 MAX_TILES = 10_000
 MAX_PRECINCTS = 200_000

@@ -130,3 +130,15 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(DataError, match=r"pipe\.png: no such file, or not an ordinary one"):
         read_grey_image(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("side", [10_001, 15_000, 60_000])
+def test_too_large_an_image_is_called_so(tmp_path, side):
+    path = tmp_path / "a.img"
+    for content in (
+        image_bombs._png_claim(side, side, zlib.compress(bytes(1000))),
+        image_bombs.tiff(height=side, width=side),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"at most 100,000,000 pixels.*{side}×{side}"):
+            read_grey_image(path)

@@ -184,3 +184,22 @@ def test_jpeg_frames_that_no_transfer_syntax_in_use_allows(tmp_path):
     scan = frame[frame.index(b"\xff\xda") : -2]
     path = write(tmp_path, frame[:-2] + scan + b"\xff\xd9", pixels, uid.JPEGBaseline8Bit)
     refuse(path, "several scans")
+
+
+def test_a_second_frame_header_and_a_size_beside_it(tmp_path):
+    pixels = make_breast(bits=8)
+    frame = encode_frame(pixels, uid.JPEGBaseline8Bit, 8)
+    start = frame.index(b"\xff\xc0")
+    second = struct.pack(">BBHBHHB", 0xFF, 0xC0, 11, 8, 60_000, 60_000, 1) + b"\x01\x11\x00"
+    changed = frame[: start + 13] + second + frame[start + 13 :]
+    refuse(write(tmp_path, changed, pixels, uid.JPEGBaseline8Bit), "several frames")
+    size = b"\xff\xf8\x00\x0a\x04\x03" + bytes(6)  # LSE 4: oversize image dimensions
+    changed = frame[:2] + size + frame[2:]
+    refuse(write(tmp_path, changed, pixels, uid.JPEGBaseline8Bit), "size outside its frame header")
+
+
+def test_markers_without_end(tmp_path):
+    frame = encode_frame(make_breast(), uid.JPEG2000Lossless, 12)
+    start = frame.index(COD)
+    changed = frame[:start] + b"\xff\x64\x00\x02" * 200_001 + frame[start:]
+    refuse(write(tmp_path, changed, make_breast(), bits=12), "more markers than any encoder")

@@ -19,14 +19,18 @@ def check_png(path: Path) -> None:
         path: A file that begins as a PNG; what is damaged is left to the decoder to say.
 
     Raises:
-        DataError: If it has more chunks than any encoder writes, or fewer bytes of pixel data than
-            its size can be packed into.
+        DataError: If it is too large an image, has more chunks than any encoder writes, or fewer
+            bytes of pixel data than its size can be packed into.
     """
     with path.open("rb") as file:
         start = file.read(33)
         if not start.startswith(SIGNATURE) or len(start) < 33:
             return
         width, height, bits, colour = struct.unpack_from(">LLBB", start, 16)
+        if height * width > limits.MAX_PIXELS:
+            raise DataError(
+                f"Expected at most {limits.MAX_PIXELS:,} pixels. {path.name} says {height}×{width}."
+            )
         end = file.seek(0, os.SEEK_END)
         position, count, packed = 33, 0, 0
         while position + 8 <= end:

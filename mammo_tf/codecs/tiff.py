@@ -212,16 +212,23 @@ def _check_is_last(content: bytes, layout: _Layout, start: int, count: int, name
 
 def _check_image(values: dict[str, int], num_bytes: int, name: str) -> None:
     """Compares the claims about the image with the length of the file."""
+    height, width = values.get("height", 0), values.get("width", 0)
+    if height * width > limits.MAX_PIXELS:
+        raise DataError(
+            f"Expected at most {limits.MAX_PIXELS:,} pixels. {name} says {height}×{width}."
+        )
     tile = values.get("tile_width", 1) * values.get("tile_height", 1)
     if tile > limits.MAX_PIXELS:
         raise DataError(f"{name} is damaged: it has tiles of {tile:,} pixels.")
-    if values.get("compression", 1) in _BOUNDED_COMPRESSIONS:
-        height, width = values.get("height", 0), values.get("width", 0)
-        if height * width * values.get("bits", 1) // 8 > limits.MAX_EXPANSION * num_bytes:
-            raise DataError(
-                f"{name} is cut off or damaged: {height}×{width} pixels cannot be packed into "
-                f"{num_bytes} bytes."
-            )
+    is_bounded = values.get("compression", 1) in _BOUNDED_COMPRESSIONS
+    if (
+        is_bounded
+        and height * width * values.get("bits", 1) // 8 > limits.MAX_EXPANSION * num_bytes
+    ):
+        raise DataError(
+            f"{name} is cut off or damaged: {height}×{width} pixels cannot be packed into "
+            f"{num_bytes} bytes."
+        )
 
 
 def _entries(

@@ -28,9 +28,13 @@ class Budget:
         Raises:
             TooCostlyError: If none is left.
         """
-        self._left -= 1
-        if self._left < 0:
+        if not self.has_left():
             self.refuse()
+
+    def has_left(self) -> bool:
+        """Counts one read; returns whether it was still allowed."""
+        self._left -= 1
+        return self._left >= 0
 
     def refuse(self) -> None:
         """Gives the file up; pydicom may turn the exception into another."""

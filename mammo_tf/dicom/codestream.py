@@ -9,6 +9,7 @@ import re
 import struct
 
 from mammo_tf import limits
+from mammo_tf.dicom.budget import Budget
 from mammo_tf.dicom.tile_parts import TileGrid, cut_off
 from mammo_tf.errors import DataError
 
@@ -20,7 +21,7 @@ _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 # Baseline, extended sequential, lossless, JPEG-LS. Progressive, hierarchical and arithmetic coding
 # belong to no transfer syntax in use, and progressive scans can cost without end.
 _CODINGS = {0xC0: JPEG, 0xC1: JPEG, 0xC3: JPEG_LOSSLESS, 0xF7: JPEG_LS}
-_SOS, _EOI = 0xDA, 0xD9
+_SOS, _EOI, _LSE, _LSE_SIZE = 0xDA, 0xD9, 0xF8, 4
 # What ends entropy-coded data: neither a stuffed FF (00 in JPEG, up to 7F in JPEG-LS) nor RSTn.
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
@@ -143,8 +144,8 @@ def check_density(info: FrameInfo, num_bytes: int, name: str) -> None:
 
 def _unwrap_jp2(frame: bytes, name: str) -> bytes:
     """Returns the contiguous codestream box of a JP2 file, walking from box to box."""
-    position = 0
-    while position + 8 <= len(frame):
+    position, budget = 0, Budget(limits.MAX_MARKERS)
+    while position + 8 <= len(frame) and budget.has_left():
         length, kind = struct.unpack_from(">L4s", frame, position)
         start = position + 8
         if length == 1 and start + 8 <= len(frame):
@@ -187,17 +188,25 @@ def _follow_markers(frame: bytes, name: str) -> tuple[FrameInfo | None, list[int
     """Returns the claims, the ends of the scan headers, and the stream's end.
 
     Raises:
-        DataError: If it is coded in a way that no transfer syntax in use allows.
+        DataError: If it is coded in a way that no transfer syntax in use allows, or has several
+            frame headers.
         IndexError: If the stream ends before its end marker.
     """
     info, scans, position = None, [], 2
+    budget = Budget(limits.MAX_MARKERS)
     while frame[position] == 0xFF and (marker := frame[position + 1]) != _EOI:
+        if not budget.has_left():
+            raise IndexError
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
         length = struct.unpack_from(">H", frame, position + 2)[0]
-        if marker in _START_OF_FRAME and info is None:
+        if marker == _LSE and frame[position + 4] == _LSE_SIZE:
+            raise DataError(f"{name}: JPEG-LS with a size outside its frame header is not read.")
+        if marker in _START_OF_FRAME:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
+            if info is not None:
+                raise DataError(f"{name}: the JPEG stream has several frames; it is damaged.")
             if marker not in _CODINGS:
                 raise DataError(
                     f"{name}: progressive, hierarchical and arithmetic JPEG are not read; "

@@ -8,6 +8,7 @@ import dataclasses
 import struct
 
 from mammo_tf import limits
+from mammo_tf.dicom.budget import Budget, TooCostlyError
 from mammo_tf.errors import DataError
 
 _SOT, _SOD, _COD, _COC, _PPT = 0xFF90, 0xFF93, 0xFF52, 0xFF53, 0xFF61
@@ -53,6 +54,7 @@ def check_stream(stream: bytes, grid: TileGrid, name: str) -> tuple[bytes, bool]
             f"{name}: {grid.num_tiles} JPEG 2000 tiles are refused (at most {limits.MAX_TILES}); "
             "encode the image again."
         )
+    budget = Budget(limits.MAX_MARKERS)
     try:
         irreversible = False
         position = 4 + struct.unpack_from(">H", stream, 4)[0]
@@ -60,9 +62,15 @@ def check_stream(stream: bytes, grid: TileGrid, name: str) -> tuple[bytes, bool]
             if marker in (_COD, _COC):
                 irreversible |= _check_coding_style(stream, position, grid, name)
             position += 2 + max(2, struct.unpack_from(">H", stream, position + 2)[0])
-        end, of_tiles = _check_tile_parts(stream, position, grid, name)
+            budget.spend()
+        end, of_tiles = _check_tile_parts(stream, position, grid, budget, name)
     except (struct.error, IndexError):
         raise cut_off(name) from None
+    except TooCostlyError:
+        raise DataError(
+            f"{name}: the JPEG 2000 stream has more markers than any encoder writes; encode the "
+            "image again."
+        ) from None
     return stream if end is None else stream[:end] + _EOC, irreversible or of_tiles
 
 
@@ -125,7 +133,7 @@ def _check_precincts(
 
 
 def _check_tile_parts(
-    stream: bytes, position: int, grid: TileGrid, name: str
+    stream: bytes, position: int, grid: TileGrid, budget: Budget, name: str
 ) -> tuple[int | None, bool]:
     """Steps from tile-part to tile-part: OpenJPEG decodes a cut-off stream without complaint.
 
@@ -149,7 +157,7 @@ def _check_tile_parts(
         if length < _SOT_BYTES + 2 or position + length > end:
             raise cut_off(name)
         after = position + length
-        body, style = _check_part_header(stream, position + _SOT_BYTES, after, grid, name)
+        body, style = _check_part_header(stream, position + _SOT_BYTES, after, grid, budget, name)
         irreversible |= style
         parts.add(tile, part, num_parts, body)
         position = after
@@ -161,14 +169,16 @@ def _check_tile_parts(
 
 
 def _check_part_header(
-    stream: bytes, position: int, end: int, grid: TileGrid, name: str
+    stream: bytes, position: int, end: int, grid: TileGrid, budget: Budget, name: str
 ) -> tuple[int, bool]:
     """Returns how many bytes of packets follow (1 if their headers are elsewhere), and the wavelet.
 
     A tile may have a coding style of its own, so it is checked like the main header's.
     """
     irreversible = packed = False
+    budget.spend()
     while (marker := struct.unpack_from(">H", stream, position)[0]) != _SOD:
+        budget.spend()
         packed |= marker == _PPT
         if marker in (_COD, _COC):
             irreversible |= _check_coding_style(stream, position, grid, name)

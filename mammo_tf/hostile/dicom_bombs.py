@@ -160,7 +160,39 @@ def _frames(folder, rng) -> Iterator[tuple[str, bytes]]:
         )
     yield from _tiles(folder, rng)
     yield from _run_lengths(folder, rng)
+    yield from _markers(folder, rng)
     yield from _jpeg_claims(folder, rng)
+
+
+def _markers(folder, rng) -> Iterator[tuple[str, bytes]]:
+    """Marker segments, fill bytes and boxes without end, and a second frame header."""
+    frame = encode_frame(make_breast(), uid.JPEG2000Lossless, 12)
+    count = int(rng.integers(10**5, 5 * 10**6))
+    comments = b"\xff\x64\x00\x02" * count
+    for name, place in (("main", frame.index(_COD)), ("tile", frame.index(_SOT) + 12)):
+        changed = bytearray(frame[:place] + comments + frame[place:])
+        if name == "tile":
+            length = struct.unpack_from(">L", frame, place - 6)[0] + len(comments)
+            struct.pack_into(">L", changed, place - 6, length)
+        yield f"j2k_{name}_markers", _claimed(folder, bytes(changed))
+    box = struct.pack(">L4s", 8, b"free")
+    jp2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + box * count + struct.pack(">L4s", 0, b"jp2c") + frame
+    yield "jp2_boxes", _written(folder, transfer_syntax=uid.JPEG2000Lossless, frame=jp2)
+    baseline = encode_frame(make_breast(bits=8), uid.JPEGBaseline8Bit, 8)
+    options = {"bits_stored": 8, "transfer_syntax": uid.JPEGBaseline8Bit}
+    pixels = make_breast(bits=8)
+    start = baseline.index(b"\xff\xc0")
+    second = struct.pack(">BBHBHHB", 0xFF, 0xC0, 11, 8, 60_000, 60_000, 1) + b"\x01\x11\x00"
+    for name, extra in (
+        ("fills", b"\xff" * count),
+        ("markers", b"\xff\xfe\x00\x02" * count),
+        ("frames", second),
+    ):
+        changed = baseline[:2] + extra + baseline[2:]
+        if name == "frames":
+            changed = baseline[: start + 13] + extra + baseline[start + 13 :]
+        path = write_mammogram(folder / "bomb.dcm", pixels, frame=changed, **options)
+        yield f"jpeg_{name}", path.read_bytes()
 
 
 def _sized(frame: bytes, height: int, width: int, tile: int) -> bytes:
