@@ -17,6 +17,7 @@ from mammo_tf.errors import UserError, WorkerDiedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_is_worker = False
 
 
 def available_cpus() -> int:
@@ -92,8 +93,15 @@ def _imap_in_pool(function, items, workers: int, window: int) -> Iterator:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def in_worker() -> bool:
+    """Tells whether this process is a worker that `imap_bounded` has started."""
+    return _is_worker
+
+
 def _start_worker() -> None:
     """Ends this worker when the process that started it dies, which a kill -9 alone does not."""
+    global _is_worker
+    _is_worker = True
     interrupt.ignore_in_worker()
 
     def wait():

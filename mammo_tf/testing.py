@@ -3,9 +3,11 @@
 Imports no TensorFlow. Everything is seeded; no real image is involved.
 """
 
+import importlib
 import io
 import os
 import struct
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -293,3 +295,10 @@ def _canonical(laterality: str | None, view: str | None) -> tuple[str, str]:
 
 def _even(content: bytes) -> bytes:
     return content + b"\0" * (len(content) % 2)
+
+
+def loaded_modules(names: tuple[str, ...]) -> list[str]:
+    """Imports some modules and returns which heavy libraries this process has then loaded."""
+    for name in names:
+        importlib.import_module(name)
+    return [name for name in ("tensorflow", "tensorflow_datasets", "keras") if name in sys.modules]

@@ -10,14 +10,14 @@ from PIL import Image
 
 from mammo_tf.codecs import png_writer
 from mammo_tf.codecs.png_writer import encode_png
-from mammo_tf.ingest import Rejection
-from mammo_tf.ingest_cbis_ddsm import (
+from mammo_tf.datasets.cbis_ddsm.ingest import (
     CbisJob,
     FindingFiles,
     JpegJob,
     ingest_cbis_film,
     ingest_cbis_jpeg,
 )
+from mammo_tf.ingest import Rejection
 from mammo_tf.testing import make_breast, write_mammogram
 
 SHAPE = (60, 40)

@@ -133,3 +133,17 @@ def _is_running(pid: int) -> bool:
         return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def test_a_worker_whose_function_lies_in_a_data_set_s_folder_loads_no_tensorflow(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from mammo_tf.parallel import imap_bounded\n"
+        "from mammo_tf.testing import loaded_modules\n"
+        "if __name__ == '__main__':\n"
+        "    names = ('mammo_tf.datasets.cbis_ddsm.ingest',)\n"
+        "    print(list(imap_bounded(loaded_modules, [names] * 2, workers=2)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[[], []]", done.stderr

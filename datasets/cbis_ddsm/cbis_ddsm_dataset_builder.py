@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mammo_tf import ingest_cbis_ddsm as ingest
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
-from mammo_tf.datasets.cbis_ddsm import boxes, labels, layout
+from mammo_tf.datasets.cbis_ddsm import boxes, ingest, labels, layout
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.phantoms import phantom_metadata
 from mammo_tf.errors import DataError
