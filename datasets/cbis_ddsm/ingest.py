@@ -16,6 +16,7 @@ from mammo_tf.files import resolve_inside
 from mammo_tf.ingest import Rejection, encode_image, mask_finding, reason_of
 from mammo_tf.limits import MAX_PIXELS
 from mammo_tf.record import NO_BOX
+from mammo_tf.time_limit import time_limit
 
 AS_STORED, RESIZED, NO_MASK = "as stored", "resized", "none"
 MASK_STATES = (AS_STORED, RESIZED, NO_MASK)
@@ -112,11 +113,13 @@ def ingest_cbis_film(job: CbisJob) -> EncodedFilm | Rejection:
         its finding without a place, and a note.
     """
     try:
-        pixels, bits_stored, note = _read_image(job)
+        with time_limit():
+            pixels, bits_stored, note = _read_image(job)
         masks = np.zeros(pixels.shape, np.uint16)
         places = []
         for bit, finding in enumerate(job.findings):
-            place, mask = _find_mask(job.folder, finding.files, pixels.shape)
+            with time_limit():
+                place, mask = _find_mask(job.folder, finding.files, pixels.shape)
             if mask is not None:
                 masks[mask] |= np.uint16(1 << bit)
             places.append(place)
@@ -283,7 +286,8 @@ def ingest_cbis_jpeg(job: JpegJob) -> EncodedFilm | Rejection:
         The image, without places; or a `Rejection` if it cannot be used.
     """
     try:
-        pixels = read_jpeg(Path(job.path), job.size)
+        with time_limit():
+            pixels = read_jpeg(Path(job.path), job.size)
         return EncodedFilm(
             image=encode_image(pixels, job.cratios),
             shape=pixels.shape,
