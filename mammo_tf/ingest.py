@@ -206,11 +206,11 @@ def mask_finding(masks: np.ndarray, bit: int = 0, **known) -> Finding | None:
     """Returns the finding of one bit of `masks`, or None where no pixel has it.
 
     Args:
-        masks: (height, width) uint16; or uint8, of 8 bits.
+        masks: (height, width) uint16; or bool, of one bit.
         bit: 0 to 15.
         **known: Other attributes of the `Finding`.
     """
-    is_set = masks & masks.dtype.type(1 << bit)
+    is_set = masks if masks.dtype == bool else masks & masks.dtype.type(1 << bit) != 0
     rows, columns = np.flatnonzero(is_set.any(axis=1)), np.flatnonzero(is_set.any(axis=0))
     if not rows.size:
         return None

@@ -121,7 +121,9 @@ def ingest_cbis_film(job: CbisJob) -> EncodedFilm | Rejection:
             with time_limit():
                 place, mask = _find_mask(job.folder, finding.files, pixels.shape)
             if mask is not None:
-                masks[mask] |= np.uint16(1 << bit)
+                top, left, bottom, right = map(int, place.box_yxyx_px)
+                box = np.s_[top:bottom, left:right]
+                masks[box] |= mask[box].astype(np.uint16) << np.uint16(bit)
             places.append(place)
         has_masks = any(place.state != NO_MASK for place in places)
         return EncodedFilm(
@@ -212,7 +214,7 @@ def _find_mask(
     if state == RESIZED:
         note = f"its mask has {_size(mask.shape)} pixels, its image {_size(shape)}: resized"
         mask = _resize(mask, shape)
-    found = mask_finding(mask.view(np.uint8))
+    found = mask_finding(mask)
     if found is None:
         return Place(NO_MASK, note="its mask is empty once resized"), None
     return Place(state, found.box_yxyx_px, note), mask
