@@ -18,6 +18,7 @@ from PIL import Image
 SCALE = 1.75  # 4014×3350 pixels, about a film's
 PATIENTS = 12
 COPIES = 4  # of every patient, so that starting the worker processes does not count
+_HEADER_BYTES = 1000
 _UID_ROOT, _PATIENT = b"1.2.826.0.1.3680043.8.498.", b"P_9"
 
 
@@ -73,7 +74,10 @@ def _multiply(raw: Path, copies: int) -> None:
             target = raw / renamed(str(path.relative_to(raw)).encode()).decode()
             if path.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(renamed(path.read_bytes()))
+                content = path.read_bytes()
+                if path.suffix == ".dcm":  # what names it is in front; pixels stay as they are
+                    content = renamed(content[:_HEADER_BYTES]) + content[_HEADER_BYTES:]
+                target.write_bytes(content)
         for path, content in tables.items():
             rows = renamed(content.split(b"\r\n", 1)[1])
             path.write_bytes(path.read_bytes() + rows)
