@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from mammo_tf.cli.phantom import phantom
 from mammo_tf.errors import UserError
 from mammo_tf.phantom.cbis_ddsm import write_cbis_ddsm
+from mammo_tf.phantom.config import PhantomConfig, write_phantom
 
 SMALL = {"num_patients": 12, "seed": 3, "scale": 0.125, "workers": 1}
 TABLES = tuple(
@@ -194,3 +195,9 @@ def test_arguments_out_of_range_are_refused(tmp_path, wrong, text):
 def test_another_phantoms_folder_is_refused(trees):
     with pytest.raises(UserError, match="layout='uid'"):
         write_cbis_ddsm(trees["uid"], layout="idc", **SMALL)
+
+
+def test_a_recipes_phantom_is_this_one(trees, tmp_path):
+    config = PhantomConfig(num_studies=12, scale=0.125, seed=3)
+    write_phantom("cbis_ddsm", tmp_path / "out", config)
+    assert digests(dicom_files(tmp_path / "out")) == digests(dicom_files(trees["uid"]))

@@ -117,7 +117,21 @@ def reading(image: np.ndarray) -> Iterator[Row]:
         yield Row(what, baseline, baseline_s, measured_s)
 
 
+def cbis_ddsm(_: np.ndarray) -> Iterator[Row]:
+    """Building CBIS-DDSM from a phantom tree, against TFDS' own builder of it."""
+    import importlib.util
+
+    if importlib.util.find_spec("cv2") is None:
+        print("TFDS' builder needs OpenCV (pip install opencv-python-headless)", file=sys.stderr)
+        return
+    from bench_cbis_ddsm import build_times
+
+    times = build_times()
+    yield Row("build cbis_ddsm, an abnormality", "TFDS' builder", times["theirs"], times["ours"])
+
+
 SECTIONS = {
+    "cbis_ddsm": cbis_ddsm,
     "reading": reading,
     "encoding": encoding,
     "decoding": decoding,
