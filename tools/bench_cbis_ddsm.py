@@ -36,6 +36,7 @@ def build_times(
         "ours", "theirs" in seconds an abnormality, and the same of the processor's time, workers
         included; "abnormalities", and how many of them "kept by theirs".
     """
+    import mammo_tf.datasets.build  # noqa: F401  TensorFlow's import is nobody's
     from mammo_tf.phantom.cbis_ddsm import write_cbis_ddsm
 
     with tempfile.TemporaryDirectory() as folder:

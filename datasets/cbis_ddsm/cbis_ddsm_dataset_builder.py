@@ -8,23 +8,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
-from mammo_tf.datasets.cbis_ddsm import boxes, ingest, labels, layout
+from mammo_tf.datasets.cbis_ddsm import boxes, findings, ingest, labels, layout
 from mammo_tf.datasets.config import LadderConfig
 from mammo_tf.datasets.phantoms import phantom_metadata
 from mammo_tf.errors import DataError
 from mammo_tf.ingest import Rejection
-from mammo_tf.record import LABELS, Finding, MammogramRecord, worst
+from mammo_tf.record import LABELS, MammogramRecord, worst
 
 SQUARES = "mass_800"
 SQUARE_SIZE = 800
 TYPES_OF_VARIANT = {"mass": ("mass",), "calc": ("calc",), "all": labels.TYPES}
 _FILM_CRATIOS = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
-_KINDS = {"mass": "mass", "calc": "calcification"}
-_UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -46,20 +43,9 @@ class Builder(MammogramBuilder):
     TABLE = "label file"
     HOMEPAGE = "https://www.cancerimagingarchive.net/collection/cbis-ddsm/"
     EXTRA: ClassVar[dict[str, Any]] = {
-        "official_split": tfds.features.ClassLabel(names=(_UNKNOWN, *labels.SPLITS)),
+        "official_split": tfds.features.ClassLabel(names=(findings.UNKNOWN, *labels.SPLITS)),
     }
-    FINDING_EXTRA: ClassVar[dict[str, Any]] = {
-        "abnormality_id": np.int32,
-        "pathology": tfds.features.ClassLabel(names=(_UNKNOWN, *labels.PATHOLOGIES)),
-        "assessment": np.int32,
-        "subtlety": np.int32,
-        **{
-            name: tfds.features.Text()
-            for columns in labels.TYPE_COLUMNS.values()
-            for name in columns
-        },
-        "mask_state": tfds.features.ClassLabel(names=(_UNKNOWN, *ingest.MASK_STATES)),
-    }
+    FINDING_EXTRA: ClassVar[dict[str, Any]] = findings.EXTRA
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put CBIS-DDSM's four label files (mass_ and calc_case_description_train_ and _test_set"
         ".csv, from https://www.cancerimagingarchive.net/collection/cbis-ddsm/) into the manual "
@@ -97,13 +83,15 @@ class Builder(MammogramBuilder):
                 f"({tree.num_unreadable} .dcm files there name no series). Give the folder with "
                 "the archive's DICOM files."
             )
-        known = _KnownLabels((film.patient_id, film.laterality, _labels(film)) for film in films)
+        known = findings.KnownLabels(
+            (film.patient_id, film.laterality, findings.labels_of(film)) for film in films
+        )
         items = tuple(
             Item(
                 key=film.image_id,
                 row=film.row,
                 patient=film.patient_id,
-                stratum=LABELS.index(worst(_labels(film))),
+                stratum=LABELS.index(worst(findings.labels_of(film))),
                 content=(film, known),
                 split=film.split,
             )
@@ -153,11 +141,11 @@ class Builder(MammogramBuilder):
     def _records(self, item: Item, result: ingest.EncodedFilm) -> Iterator[MammogramRecord]:
         film, known = item.content
         if self._is_squares:
-            findings, label = tuple(map(_box_finding, film.boxes)), film.label
+            found, label = tuple(map(findings.box_finding_of, film.boxes)), film.label
         else:
             yield from self._notes(film, result)
-            findings = tuple(map(_finding, film.abnormalities, result.places))
-            label = worst(_labels(film))
+            found = tuple(map(findings.finding_of, film.abnormalities, result.places))
+            label = worst(findings.labels_of(film))
         yield MammogramRecord(
             image_id=film.image_id,
             patient_id=film.patient_id,
@@ -172,7 +160,7 @@ class Builder(MammogramBuilder):
             shape=result.shape,
             bits_stored=result.bits_stored,
             is_canonical=result.is_canonical,
-            findings=findings,
+            findings=found,
             masks=result.masks,
             extra={"official_split": film.split if self._is_squares else film.official_split},
         )
@@ -197,7 +185,9 @@ class Builder(MammogramBuilder):
         there = {square.image_id for square in squares if (folder / square.path).is_file()}
         if not there:
             raise DataError(f"None of the {len(squares)} images of boxes.csv is in {folder}.")
-        known = _KnownLabels((one.patient_id, one.laterality, [one.label]) for one in squares)
+        known = findings.KnownLabels(
+            (one.patient_id, one.laterality, [one.label]) for one in squares
+        )
         items = tuple(
             Item(
                 key=square.image_id,
@@ -242,66 +232,11 @@ class Builder(MammogramBuilder):
             )
 
 
-class _KnownLabels:
-    """What the tables say of a breast and of a patient, whichever image says it."""
-
-    def __init__(self, known: Iterable[tuple[str, str, list[str]]]):
-        self._labels: dict[str, dict[str, list[str]]] = {}
-        for patient, side, found in known:
-            self._labels.setdefault(patient, {}).setdefault(side, []).extend(found)
-
-    def breast(self, patient: str, side: str) -> str:
-        return worst(self._labels[patient][side])
-
-    def exam(self, patient: str) -> str:
-        return worst(map(worst, self._labels[patient].values()))
-
-
-def _labels(film: labels.Film) -> list[str]:
-    return [found.label for found in film.abnormalities]
-
-
 def _series(films: Iterable[labels.Film]) -> Iterator[str]:
     for film in films:
         yield from film.series
         for found in film.abnormalities:
             yield from found.series
-
-
-def _finding(found: labels.Abnormality, place: ingest.Place) -> Finding:
-    return Finding(
-        label=found.label,
-        kind=_KINDS[found.type],
-        mark="none" if place.state == ingest.NO_MASK else "mask",
-        box_yxyx_px=place.box_yxyx_px,
-        extra=_finding_extra(
-            abnormality_id=found.number,
-            pathology=found.pathology,
-            assessment=found.assessment,
-            subtlety=found.subtlety,
-            mask_state=place.state,
-            **found.texts,
-        ),
-    )
-
-
-def _box_finding(box: boxes.Box) -> Finding:
-    return Finding(
-        label=box.label,
-        kind="mass",
-        mark="box",
-        box_yxyx_px=box.box_yxyx_px,
-        extra=_finding_extra(
-            abnormality_id=box.abnormality_ids[0] if len(box.abnormality_ids) == 1 else 0,
-            pathology=_UNKNOWN if box.pathology == boxes.AMBIGUOUS else box.pathology,
-        ),
-    )
-
-
-def _finding_extra(**known) -> dict[str, Any]:
-    texts = {name: "" for columns in labels.TYPE_COLUMNS.values() for name in columns}
-    unknown = {"assessment": -1, "subtlety": 0, "mask_state": _UNKNOWN}
-    return {**unknown, **texts, **known}
 
 
 def _note(record: str, table: str, row: int, reason: str) -> Rejection:
