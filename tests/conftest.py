@@ -158,5 +158,5 @@ def mini_mias(shared_data, tmp_path_factory):
             "mini_mias",
             manual_dir=shared_data / "mini-mias",
             data_dir=root / "mini_mias",
-            cratios=(1, 100),
+            cratios=(1, 100, 1000),  # as the data set that the digests were made of
         )

@@ -20,6 +20,7 @@ from mammo_tf.config import to_plain
 from mammo_tf.data_source import OpenData
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation import DetectionScores, Estimate, Froc, ScoredFold
+from mammo_tf.files import read_checked_json, write_checked_json
 from mammo_tf.models.ssd import Detections
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
 from mammo_tf.pipelines.detection.examples import detection_task
@@ -402,17 +403,19 @@ class TestDetect:
         folder, first = first_run
         path = folder / "cells" / first[0].cell.name / detect_found.FOUND
         whole = path.read_text()
-        content = json.loads(whole)
+        content = read_checked_json(path)
         by_name = content["found"]["by_class"]
         name = next(name for name, rows in by_name.items() if rows)
         if damage == "other images":
             by_name["mdb999@0"] = by_name.pop(name)
         else:
             by_name[name] = [row[:-1] for row in by_name[name][:1]]
-        path.write_text(whole[:-200] if damage == "cut" else json.dumps(content))
+        write_checked_json(path, content)
+        if damage == "cut":
+            path.write_text(whole[:-200])
         monkeypatch.setattr(detect, "fit_detector", None)
         same_findings(detect.detect(few, NO_FOLDS, POSTER_ONLY, folder, 7), first)
-        assert json.loads(path.read_text())["found"] == json.loads(whole)["found"]
+        assert read_checked_json(path)["found"] == json.loads(whole)["value"]["found"]
 
     def test_a_killed_run_goes_on_to_the_same_numbers(self, few, first_run, tmp_path):
         def killed(*_args, **_options):
@@ -689,9 +692,8 @@ class TestCombine:
         assert combined.fold_weights == (1.0, 1.0)
         assert set(loaded) == {0, 1}
         for fold in folds:
-            kept = json.loads(
-                (tmp_path / "combine" / f"{fold.cell.name}-centred128.json").read_bytes()
-            )
+            path = tmp_path / "combine" / f"{fold.cell.name}-centred128.json"
+            kept = read_checked_json(path)
             assert list(kept["said"]) == names
             for rows in kept["said"].values():
                 np.testing.assert_allclose(rows, [said[fold.cell.fold]] * 2, rtol=1e-5)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mammo_tf.cli import main as cli_main
 from mammo_tf.datasets.build import build_dataset
+from mammo_tf.files import read_checked_json
 from mammo_tf.pipelines.detection.detector import load_detector
 from mammo_tf.recipes.mias import combine, detect, proposals
 from mammo_tf.training import classifier_cells
@@ -159,7 +160,7 @@ class TestRun:
         folder, _ = finished
         tested = []
         for name in DETECTORS[:2]:
-            found = json.loads((folder / "cells" / name / "detections.json").read_text())["found"]
+            found = read_checked_json(folder / "cells" / name / "detections.json")["found"]
             rows = read_csv(folder / "detections" / f"{name}.csv")
             films = {row["image_id"] for row in rows}
             assert films <= set(found["lesion"])  # test; validation images are looked at too
@@ -277,7 +278,7 @@ def test_films_that_cannot_be_used_are_all_named(tmp_path, monkeypatch, capsys):
             (raw / f"{film}.pgm").write_bytes(content)
     # The first of them is too many of so few; nothing is trained on the rest.
     (error,) = exit_2(monkeypatch, capsys, words(raw, folder))
-    assert "1 of 14 films cannot be used" in error and "Info.txt row 2" in error
+    assert "2 of 14 films cannot be used" in error and "Info.txt row 2" in error
     assert not (folder / "cells").exists()
     builder = build_dataset(
         "mini_mias", manual_dir=raw, data_dir=tmp_path / "data", cratios=(1,), max_quarantine=0.9
