@@ -1,6 +1,7 @@
 """The compression recipe's tables, words and settings, against hand-made cases."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mammo_tf.recipes.compression import paper_numbers
 from mammo_tf.recipes.compression.config import PRESETS
 from mammo_tf.recipes.compression.report import conclusion
 from mammo_tf.recipes.compression.settings import choose_config
-from mammo_tf.recipes.compression.summarise import summarise, write_tables
+from mammo_tf.recipes.compression.summarise import summarise, summary_line, write_tables
 from mammo_tf.training.folds import SplitConfig
 
 
@@ -57,6 +58,16 @@ def test_tables_hold_one_line_a_fold_and_one_a_row(tmp_path):
         float(summary[1]["auroc"]) - float(summary[0]["auroc"]), abs=2e-6
     )
     assert float(summary[0]["auroc_low"]) < mean < float(summary[0]["auroc_high"])
+
+
+def test_one_fold_has_no_spread_and_still_gives_json(tmp_path):
+    scored = {((cr,), cr): folds(1.0, count=1) for cr in (1, 100)}
+    table = summarise("single", "cnn3", scored, num_resamples=100, seed=0)
+    line = json.loads(json.dumps(summary_line(table[1]), allow_nan=False))
+    assert line["auroc_sd"] is None and line["auprc_sd"] is None
+    assert line["auroc_low"] < line["auroc"] < line["auroc_high"]
+    write_tables(tmp_path, table)
+    assert read_csv(tmp_path / "summary.csv")[0]["auroc_sd"] == ""
 
 
 def test_a_loss_is_named_with_its_interval():

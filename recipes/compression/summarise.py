@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,8 +194,9 @@ def _spread(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
-def _round(value: float) -> float:
-    return round(float(value), 6)
+def _round(value: float) -> float | None:
+    """Six digits; None, an empty cell or JSON's null, for what one fold alone does not have."""
+    return None if math.isnan(value) else round(float(value), 6)
 
 
 def _csv(columns: Sequence[str], lines) -> str:
