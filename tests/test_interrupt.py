@@ -102,8 +102,9 @@ def test_click_s_own_messages_and_codes_are_kept(arguments, code, text):
     assert text in done.stderr
 
 
-def test_a_full_disk_that_a_library_hides_is_still_one_line():
-    done = run_python("""
+@pytest.mark.parametrize("chained", [True, False])
+def test_a_full_disk_that_a_library_hides_is_still_one_line(chained):
+    done = run_python(f"""
         import errno, sys
         from mammo_tf.cli import main
 
@@ -112,7 +113,7 @@ def test_a_full_disk_that_a_library_hides_is_still_one_line():
             try:
                 raise OSError(errno.EFBIG, "File too large", "film.dcm")
             except OSError as error:
-                raise OSError(f"cannot write: {error}") from error
+                raise OSError(f"cannot write: {{error}}") from (error if {chained} else None)
 
         sys.argv = ["mammo-tf", "write"]
         main.main()

@@ -2,6 +2,8 @@
 
 import errno
 import importlib
+import os
+import re
 import sys
 
 import click
@@ -101,13 +103,17 @@ _USER_ERRNOS = {
 
 
 def _with_errno(error: OSError) -> OSError:
-    """Returns the error itself, or the one behind it that has a number: pydicom hides it."""
+    """Returns the error itself, or the one behind it that has a number: pydicom hides it.
+
+    Of an error that comes from a worker process only the text is left.
+    """
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, OSError) and found.errno is not None:
             return found
         found = found.__cause__ or found.__context__
-    return error
+    named = re.search(r"\[Errno (\d{1,4})\]", str(error))
+    return OSError(int(named[1]), os.strerror(int(named[1]))) if named else error
 
 
 def _explain(error: OSError) -> str:
