@@ -276,9 +276,10 @@ def test_films_that_cannot_be_used_are_all_named(tmp_path, monkeypatch, capsys):
         content = FILES.get(film, GREY)
         if content:
             (raw / f"{film}.pgm").write_bytes(content)
-    # The first of them is too many of so few; nothing is trained on the rest.
+    # What the table rules out is too much of so few; nothing is trained on the rest.
     (error,) = exit_2(monkeypatch, capsys, words(raw, folder))
-    assert "2 of 14 films cannot be used" in error and "Info.txt row 2" in error
+    assert "2 of 14 films cannot be used" in error
+    assert "Info.txt: row 2: " in error and "; row 6: " in error
     assert not (folder / "cells").exists()
     builder = build_dataset(
         "mini_mias", manual_dir=raw, data_dir=tmp_path / "data", cratios=(1,), max_quarantine=0.9
