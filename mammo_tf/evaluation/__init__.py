@@ -8,9 +8,16 @@ from mammo_tf.evaluation.auroc import (
     mean_auroc,
     mean_auroc_difference,
 )
+from mammo_tf.evaluation.comparisons import holm, two_sided_p
 from mammo_tf.evaluation.detection import DetectionScores, average_precision
 from mammo_tf.evaluation.froc import Froc, froc
 from mammo_tf.evaluation.multiclass import MulticlassScores, multiclass_scores
+from mammo_tf.evaluation.repeats import (
+    between_seed_sd,
+    mean_auprc_over_repeats,
+    mean_auroc_difference_over_repeats,
+    mean_auroc_over_repeats,
+)
 from mammo_tf.evaluation.scored_image import ScoredImage, class_agnostic
 
 __all__ = [
@@ -23,10 +30,16 @@ __all__ = [
     "auprc",
     "auroc",
     "average_precision",
+    "between_seed_sd",
     "class_agnostic",
     "froc",
+    "holm",
     "mean_auprc",
+    "mean_auprc_over_repeats",
     "mean_auroc",
     "mean_auroc_difference",
+    "mean_auroc_difference_over_repeats",
+    "mean_auroc_over_repeats",
     "multiclass_scores",
+    "two_sided_p",
 ]

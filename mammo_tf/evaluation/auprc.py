@@ -40,12 +40,30 @@ def mean_auprc(
     """
     values, resamples = [], []
     for index, fold in enumerate(folds):
-        labels, scores = np.asarray(fold.labels), np.asarray(fold.scores, dtype=np.float64)
-        check_scored(labels, scores)
-        values.append(_average_precision(labels, scores, np.ones((1, len(labels))))[0])
-        rng = np.random.default_rng([seed, index])
-        resamples.append(_resampled(labels, scores, fold.groups, num_resamples, rng))
+        value, drawn = resampled_auprc(fold, num_resamples, [seed, index])
+        values.append(value)
+        resamples.append(drawn)
     return percentile_estimate(np.mean(values), np.mean(resamples, axis=0), confidence)
+
+
+def resampled_auprc(
+    fold: ScoredFold, num_resamples: int, seed: int | Sequence[int]
+) -> tuple[float, np.ndarray]:
+    """Computes the AUPRC of one fold, and of resamples of its patients.
+
+    Args:
+        fold: The test cases.
+        num_resamples: Number of resamples.
+        seed: Seed of the drawing. Two scorings of the same cases get the same patients.
+
+    Returns:
+        The AUPRC, and (num_resamples,) float.
+    """
+    labels, scores = np.asarray(fold.labels), np.asarray(fold.scores, dtype=np.float64)
+    check_scored(labels, scores)
+    value = _average_precision(labels, scores, np.ones((1, len(labels))))[0]
+    rng = np.random.default_rng(seed)
+    return value, _resampled(labels, scores, fold.groups, num_resamples, rng)
 
 
 def auprc(labels, scores, groups=None, **options) -> Estimate:

@@ -18,12 +18,18 @@ class Estimate:
         low: Lower end of the interval.
         high: Upper end of the interval.
         standard_error: Standard error of `value`, or NaN where the method gives none.
+        degrees_of_freedom: Of the t distribution behind the interval; infinite for the normal one.
+        seed_variance: The part of `standard_error`² that comes from the seeds of the trainings,
+            which more patients would not shrink; 0 where each training was done once, because
+            then nothing is known of it.
     """
 
     value: float
     low: float
     high: float
     standard_error: float = float("nan")
+    degrees_of_freedom: float = float("inf")
+    seed_variance: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.value:.2f} ({self.low:.2f}, {self.high:.2f})"
@@ -90,7 +96,7 @@ def mean_auroc(folds: Sequence[ScoredFold], *, confidence: float = 0.95) -> Esti
     Reference:
         LeDell, Petersen and van der Laan, Electronic Journal of Statistics 9 (2015).
     """
-    parts = [_area_and_variance(fold, *_placements(fold.labels, fold.scores)) for fold in folds]
+    parts = [_area_and_variance(fold, *placements(fold.labels, fold.scores)) for fold in folds]
     return _combine(parts, confidence, bounds=(0.0, 1.0))
 
 
@@ -112,9 +118,9 @@ def mean_auroc_difference(
     """
     parts = []
     for fold, other in zip(folds, reference, strict=True):
-        _check_same_cases(fold, other)
-        positive, negative = _placements(fold.labels, fold.scores)
-        other_positive, other_negative = _placements(other.labels, other.scores)
+        check_same_cases(fold, other)
+        positive, negative = placements(fold.labels, fold.scores)
+        other_positive, other_negative = placements(other.labels, other.scores)
         difference = positive - other_positive, negative - other_negative
         parts.append(_area_and_variance(fold, *difference))
     return _combine(parts, confidence, bounds=(-1.0, 1.0))
@@ -143,37 +149,85 @@ def check_scored(labels: np.ndarray, scores: np.ndarray) -> None:
         raise UserError(f"A test set needs cases of both classes, 0 and 1. Received: {received}.")
 
 
-def _placements(labels, scores) -> tuple[np.ndarray, np.ndarray]:
-    """The share of negatives below each positive, and of positives above each negative."""
+def placements(labels, scores) -> tuple[np.ndarray, np.ndarray]:
+    """Computes how each case lies among the cases of the other class.
+
+    Args:
+        labels: (n,) int, 0 or 1, both present.
+        scores: (n,) float, finite.
+
+    Returns:
+        (positives,) float, the share of negatives below each positive, and (negatives,) float, the
+        share of positives above each negative; ties count half. The mean of either is the AUROC.
+
+    Raises:
+        UserError: As `auroc`.
+    """
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     check_scored(labels, scores)
     positive, negative = scores[labels == 1], scores[labels == 0]
-    pooled = stats.rankdata(np.concatenate([positive, negative]))
-    pooled_positive, pooled_negative = pooled[: len(positive)], pooled[len(positive) :]
-    below = (pooled_positive - stats.rankdata(positive)) / len(negative)
-    above = 1 - (pooled_negative - stats.rankdata(negative)) / len(positive)
+    below = _rank_among(positive, negative) / len(negative)
+    above = 1 - _rank_among(negative, positive) / len(positive)
     return below, above
 
 
-def _area_and_variance(fold: ScoredFold, positive, negative) -> tuple[float, float]:
-    area = float(positive.mean())
+def areas_and_covariance(fold: ScoredFold, positive, negative) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the areas of several scorings of the same cases, and how they vary together.
+
+    Args:
+        fold: The cases; its scores are not read.
+        positive: (m, positives) float, see `placements`, or differences of two of them.
+        negative: (m, negatives) float.
+
+    Returns:
+        (m,) float, the area of each scoring, and (m, m) float, their covariance over samples of
+        patients.
+
+    Reference:
+        DeLong et al. (1988), equation 5; Obuchowski (1997) for several cases a patient.
+    """
+    areas = positive.mean(axis=1)
     _, cluster = np.unique(np.asarray(fold.groups), return_inverse=True)
     is_positive = np.asarray(fold.labels) == 1
     num_clusters = cluster.max() + 1
-    sum_positive = np.bincount(cluster[is_positive], positive - area, num_clusters)
-    sum_negative = np.bincount(cluster[~is_positive], negative - area, num_clusters)
+    of_positive = _summed(positive - areas[:, None], cluster[is_positive], num_clusters)
+    of_negative = _summed(negative - areas[:, None], cluster[~is_positive], num_clusters)
     with_positive = len(np.unique(cluster[is_positive]))
     with_negative = len(np.unique(cluster[~is_positive]))
-    count_positive, count_negative = len(positive), len(negative)
-    variance = (
-        _unbiased(with_positive) * np.sum(sum_positive**2) / count_positive**2
-        + _unbiased(with_negative) * np.sum(sum_negative**2) / count_negative**2
-        + 2
-        * _unbiased(num_clusters)
-        * np.sum(sum_positive * sum_negative)
-        / (count_positive * count_negative)
+    crossed = of_positive @ of_negative.T
+    covariance = (
+        _unbiased(with_positive) * of_positive @ of_positive.T
+        + _unbiased(with_negative) * of_negative @ of_negative.T
+        + _unbiased(num_clusters) * (crossed + crossed.T)
     )
-    return area, max(float(variance), 0.0)
+    return areas, covariance
+
+
+def check_same_cases(fold: ScoredFold, other: ScoredFold) -> None:
+    """Raises UserError unless both hold the same cases in the same order."""
+    same = np.array_equal(fold.labels, other.labels) and np.array_equal(fold.groups, other.groups)
+    if fold.example_ids is not None and other.example_ids is not None:
+        same = same and np.array_equal(fold.example_ids, other.example_ids)
+    if not same:
+        raise UserError("A paired comparison needs the same cases in the same order.")
+
+
+def _area_and_variance(fold: ScoredFold, positive, negative) -> tuple[float, float]:
+    areas, covariance = areas_and_covariance(fold, positive[None], negative[None])
+    return float(areas[0]), max(float(covariance[0, 0]), 0.0)
+
+
+def _rank_among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How many of `others` are below each value; those that equal it count half."""
+    others = np.sort(others)
+    below, not_above = (np.searchsorted(others, values, side) for side in ("left", "right"))
+    return (below + not_above) / 2
+
+
+def _summed(centred: np.ndarray, cluster: np.ndarray, num_clusters: int) -> np.ndarray:
+    """(m, patients) float, what each patient adds to the mean over (m, cases)."""
+    totals = np.stack([np.bincount(cluster, row, num_clusters) for row in centred])
+    return totals / centred.shape[1]
 
 
 def _unbiased(count: int) -> float:
@@ -187,11 +241,3 @@ def _combine(parts, confidence: float, bounds: tuple[float, float]) -> Estimate:
     reach = stats.norm.ppf(0.5 + confidence / 2) * error
     low, high = np.clip([value - reach, value + reach], *bounds)
     return Estimate(value, float(low), float(high), error)
-
-
-def _check_same_cases(fold: ScoredFold, other: ScoredFold) -> None:
-    same = np.array_equal(fold.labels, other.labels) and np.array_equal(fold.groups, other.groups)
-    if fold.example_ids is not None and other.example_ids is not None:
-        same = same and np.array_equal(fold.example_ids, other.example_ids)
-    if not same:
-        raise UserError("A paired comparison needs the same cases in the same order.")
