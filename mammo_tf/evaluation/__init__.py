@@ -8,7 +8,14 @@ from mammo_tf.evaluation.auroc import (
     mean_auroc,
     mean_auroc_difference,
 )
-from mammo_tf.evaluation.comparisons import holm, two_sided_p
+from mammo_tf.evaluation.comparisons import (
+    Comparison,
+    compare_with_reference,
+    holm,
+    largest_non_inferior,
+    patients_needed,
+    two_sided_p,
+)
 from mammo_tf.evaluation.detection import DetectionScores, average_precision
 from mammo_tf.evaluation.froc import Froc, froc
 from mammo_tf.evaluation.multiclass import MulticlassScores, multiclass_scores
@@ -21,6 +28,7 @@ from mammo_tf.evaluation.repeats import (
 from mammo_tf.evaluation.scored_image import ScoredImage, class_agnostic
 
 __all__ = [
+    "Comparison",
     "DetectionScores",
     "Estimate",
     "Froc",
@@ -32,8 +40,10 @@ __all__ = [
     "average_precision",
     "between_seed_sd",
     "class_agnostic",
+    "compare_with_reference",
     "froc",
     "holm",
+    "largest_non_inferior",
     "mean_auprc",
     "mean_auprc_over_repeats",
     "mean_auroc",
@@ -41,5 +51,6 @@ __all__ = [
     "mean_auroc_difference_over_repeats",
     "mean_auroc_over_repeats",
     "multiclass_scores",
+    "patients_needed",
     "two_sided_p",
 ]
