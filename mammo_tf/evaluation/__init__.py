@@ -8,6 +8,7 @@ from mammo_tf.evaluation.auroc import (
     mean_auroc,
     mean_auroc_difference,
 )
+from mammo_tf.evaluation.calibration import Calibration, calibration_against
 from mammo_tf.evaluation.comparisons import (
     Comparison,
     compare_with_reference,
@@ -28,6 +29,7 @@ from mammo_tf.evaluation.repeats import (
 from mammo_tf.evaluation.scored_image import ScoredImage, class_agnostic
 
 __all__ = [
+    "Calibration",
     "Comparison",
     "DetectionScores",
     "Estimate",
@@ -39,6 +41,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "between_seed_sd",
+    "calibration_against",
     "class_agnostic",
     "compare_with_reference",
     "froc",
