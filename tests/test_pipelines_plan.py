@@ -148,6 +148,23 @@ def test_boxes_pass_through(made):
     assert task.has_box.tolist() == [True, False]
 
 
+def test_subgroups_stay_with_their_example(made):
+    builder, catalog = made
+    known = [
+        {"view": "CC", "density": "unknown", "lesion_size": "none"},
+        {"view": "MLO", "lesion_size": "unknown"},
+        {"density": "unknown"},
+    ]
+    examples = [
+        Example(example_id=name, label=0, parts=(Part(row, (0, 0)),), subgroups=of)
+        for name, row, of in zip("abc", (2, 0, 1), known, strict=True)
+    ]
+    task = make_task(plan_of(examples), catalog, builder, cratios=(1,), cache_dir=None)
+    assert {name: of.tolist() for name, of in task.subgroups.items()} == {
+        "view": ["CC", "MLO", "unknown"]
+    }
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -205,6 +222,7 @@ class TestTask:
             masks=images.astype(np.uint16),
             boxes=boxes,
             box_labels=tuple(np.arange(k) for k in range(4)),
+            subgroups={"view": np.array(["CC", "MLO", "ML", "unknown"])},
         )
 
     def test_take_takes_everything_along_in_order(self):
@@ -217,6 +235,7 @@ class TestTask:
             np.testing.assert_array_equal(some.images(cratio), whole.images(cratio)[[3, 1]])
         np.testing.assert_array_equal(some.masks, whole.masks[[3, 1]])
         assert [len(boxes) for boxes in some.boxes] == [3, 1]
+        assert some.subgroups["view"].tolist() == ["unknown", "MLO"]
         assert [labels.tolist() for labels in some.box_labels] == [[0, 1, 2], [0]]
         again = some.take([1])
         np.testing.assert_array_equal(again.images(1)[0], whole.images(1)[1])
@@ -226,6 +245,8 @@ class TestTask:
 
         with pytest.raises(ValueError, match="`labels` must have one entry an example"):
             dataclasses.replace(self.make(), labels=np.zeros(3, int))
+        with pytest.raises(ValueError, match="`view` must have one entry an example"):
+            dataclasses.replace(self.make(), subgroups={"view": np.zeros(3, str)})
 
     def test_lazy_arrays_read_one_at_a_time(self):
         array = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)

@@ -120,6 +120,27 @@ def test_classes_and_names(made):
     assert task.notes == ()
 
 
+def test_subgroups_are_those_of_the_finding_and_its_image(made):
+    _, _, task = made
+    # Boxes of 13, 11 and 9 pixels of 0.2 mm; normal tissue has no size; copies have the lesion's.
+    sizes = ["0–10 mm"] * 3 + ["none"] * 9 + ["0–10 mm"] * 6
+    assert task.subgroups["lesion_size"].tolist() == sizes
+    assert set(task.subgroups) == {"lesion_size", "view"}  # no type, no density in these records
+    assert set(task.subgroups["view"].tolist()) == {"MLO"}
+
+
+def test_subgroups_of_normal_tissue_are_its_own_images(monkeypatch):
+    images = [
+        known(1, circle(40, 30, 30), density=4),
+        *(known(number, density=1 + number % 2) for number in (3, 5, 7, 9)),
+    ]
+    plan = plan_of(images, monkeypatch)
+    densities = {one["image_id"]: " abcd"[one["density"]] for one in images}
+    assert plan.examples[0].subgroups["lesion_size"] == "10–20 mm"  # 61 pixels of 0.2 mm
+    for example in plan.examples:
+        assert example.subgroups["density"] == densities[example.example_id[:6]]
+
+
 def test_normals_are_of_the_side_and_place(made):
     _, plan, _ = made
     rows = {info["image_id"]: info for info in IMAGES}

@@ -27,6 +27,7 @@ from mammo_tf.evaluation.repeats import (
     mean_auroc_over_repeats,
 )
 from mammo_tf.evaluation.scored_image import ScoredImage, class_agnostic
+from mammo_tf.evaluation.subgroups import subgroup_folds
 
 __all__ = [
     "Calibration",
@@ -55,5 +56,6 @@ __all__ = [
     "mean_auroc_over_repeats",
     "multiclass_scores",
     "patients_needed",
+    "subgroup_folds",
     "two_sided_p",
 ]

@@ -1,13 +1,13 @@
 """From a catalog to a task: which pixels each example is made of, then the pixels, in one pass."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mammo_tf.errors import UserError
-from mammo_tf.pipelines import geometry, records
+from mammo_tf.pipelines import geometry, records, subgroups
 from mammo_tf.pipelines.cache import ImageCache, fingerprint
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.masks import draw_masks
@@ -43,6 +43,7 @@ class Example:
         evaluated: False for what only trains.
         boxes: (k, 4) float32, see `Task.boxes`.
         box_labels: (k,) int, see `Task.box_labels`.
+        subgroups: Its value of each property that is known, see `Task.subgroups`.
     """
 
     example_id: str
@@ -51,6 +52,7 @@ class Example:
     evaluated: bool = True
     boxes: np.ndarray = field(default_factory=lambda: NO_BOXES)
     box_labels: np.ndarray = field(default_factory=lambda: NO_BOX_LABELS)
+    subgroups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,6 +143,7 @@ def make_task(
         is_phantom=catalog.is_phantom,
         has_official_splits=catalog.has_official_splits,
         notes=plan.notes,
+        subgroups=subgroups.joined([example.subgroups for example in examples]),
     )
 
 

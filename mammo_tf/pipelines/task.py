@@ -1,7 +1,7 @@
 """A task: examples, their patients and labels, and their pixels at each compression ratio."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,10 @@ class Task:
         is_phantom: True when the pixels are synthetic; every report then says so.
         has_official_splits: Whether `split` is the data set's own.
         notes: Sentences that a report must pass on, such as where negatives come from.
+        subgroups: Maps a property to (n,) str, its value for each example: "lesion_size",
+            "finding_type", "density", "view"; see `mammo_tf.pipelines.subgroups`. "unknown" where
+            the record does not say, "none" where there is no lesion. A property of which the data
+            set knows nothing is not there.
     """
 
     name: str
@@ -54,10 +58,12 @@ class Task:
     is_phantom: bool = False
     has_official_splits: bool = False
     notes: tuple[str, ...] = ()
+    subgroups: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
-        for name in ("image_ids", "groups", "labels", "evaluated", "split", "shapes", *_OPTIONAL):
-            value = getattr(self, name)
+        names = ("image_ids", "groups", "labels", "evaluated", "split", "shapes", *_OPTIONAL)
+        values = {name: getattr(self, name) for name in names} | dict(self.subgroups)
+        for name, value in values.items():
             if value is not None and len(value) != len(self):
                 raise ValueError(
                     f"`{name}` must have one entry an example ({len(self)}). "
@@ -90,6 +96,7 @@ class Task:
             example_ids=tuple(self.example_ids[index] for index in indices),
             images=lambda cratio: Rows(self.images(cratio), indices),
             masks=None if self.masks is None else Rows(self.masks, indices),
+            subgroups={name: values[indices] for name, values in self.subgroups.items()},
             **changes,
         )
 

@@ -6,6 +6,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.pipelines import geometry
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan
+from mammo_tf.pipelines.subgroups import whole_image_subgroups
 from mammo_tf.pipelines.tasks import patches
 from mammo_tf.record import ImageInfo
 
@@ -88,4 +89,5 @@ def _example(row: int, image: ImageInfo, size: int) -> Example:
         parts=(Part(row),),
         boxes=boxes,
         box_labels=labels,
+        subgroups=whole_image_subgroups(image),
     )

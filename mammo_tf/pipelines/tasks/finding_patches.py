@@ -6,6 +6,7 @@ from mammo_tf.config import check_range
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan
+from mammo_tf.pipelines.subgroups import finding_subgroups
 from mammo_tf.pipelines.tasks import patches
 
 LEAST_SIDE = 32  # of mini-MIAS' 0.2 mm pixels: a smaller finding is shown with more surroundings
@@ -40,6 +41,7 @@ def finding_patches(
             example_id=f"{image.image_id}-{number}",
             label=int(finding.label == positive),
             parts=(Part(row, (*finding.centre_px, _side(image, finding, context))),),
+            subgroups=finding_subgroups(image, finding),
         )
         for row, image in enumerate(catalog.images)
         for number, finding in enumerate(image.placed_findings, start=1)

@@ -9,6 +9,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.matching import match_normals
 from mammo_tf.pipelines.plan import Example, Part, Plan
+from mammo_tf.pipelines.subgroups import finding_subgroups
 from mammo_tf.pipelines.tasks import patches
 from mammo_tf.pipelines.tissue import measure_tissue
 from mammo_tf.record import ImageInfo
@@ -103,12 +104,16 @@ def lesion_patches(
 
 @dataclass(frozen=True)
 class _Lesion:
-    """One finding: its image's row in the catalog, its name, place (row, column, side), class."""
+    """One finding: its image's row in the catalog, its name, place (row, column, side), class.
+
+    `subgroups` are those of the finding and its image.
+    """
 
     image: int
     name: str
     place: tuple[int, int, int]
     label: int
+    subgroups: dict[str, str]
 
     def example(self, copy: int = 0) -> Example:
         return Example(
@@ -116,6 +121,7 @@ class _Lesion:
             label=self.label,
             parts=(Part(self.image, self.place),),
             evaluated=not copy,
+            subgroups=self.subgroups,
         )
 
 
@@ -128,7 +134,8 @@ def _lesions(catalog: Catalog, patch_size: int, by_class: bool) -> list[_Lesion]
                 continue
             label = patches.CLASSES.index(finding.label) if by_class else 1
             name = f"{image.image_id}-{number}"
-            found.append(_Lesion(row, name, (*finding.centre_px, side), label))
+            place, subgroups = (*finding.centre_px, side), finding_subgroups(image, finding)
+            found.append(_Lesion(row, name, place, label, subgroups))
     return found
 
 
@@ -215,6 +222,7 @@ def _normal_examples(catalog, lesions, chosen, patch_size, *, evaluated) -> list
             label=0,
             parts=(Part(int(row), _at(catalog, lesion, row, patch_size)),),
             evaluated=evaluated,
+            subgroups=finding_subgroups(catalog.images[row], None),
         )
         for lesion, rows in zip(lesions, chosen, strict=True)
         for row in rows

@@ -6,6 +6,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.pipelines import geometry
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan
+from mammo_tf.pipelines.subgroups import whole_image_subgroups
 from mammo_tf.pipelines.tasks import grey, patches
 from mammo_tf.record import LABELS, ImageInfo, worst
 
@@ -65,5 +66,8 @@ def _is_usable(image: ImageInfo) -> bool:
 def _example(row: int, image: ImageInfo) -> Example:
     label = worst(["normal", *(found.label for found in image.findings)])
     return Example(
-        example_id=image.image_id, label=patches.CLASSES.index(label), parts=(Part(row),)
+        example_id=image.image_id,
+        label=patches.CLASSES.index(label),
+        parts=(Part(row),),
+        subgroups=whole_image_subgroups(image),
     )

@@ -8,6 +8,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan
 from mammo_tf.pipelines.sliding import LEFT_OUT, NORMAL, label_windows, window_middles
+from mammo_tf.pipelines.subgroups import image_subgroups
 from mammo_tf.pipelines.tasks import patches
 from mammo_tf.pipelines.tissue import measure_tissue
 from mammo_tf.record import ImageInfo
@@ -125,6 +126,11 @@ def _choose(catalog, windows, shows_tissue, normals_per_image: int, seed: int) -
             place = tuple(places[index].tolist())
             name = f"{catalog.images[row].image_id}-{place[0]}-{place[1]}"
             examples.append(
-                Example(example_id=name, label=int(labels[index]), parts=(Part(row, place),))
+                Example(
+                    example_id=name,
+                    label=int(labels[index]),
+                    parts=(Part(row, place),),
+                    subgroups=image_subgroups(catalog.images[row]),
+                )
             )
     return examples

@@ -6,6 +6,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.pipelines import geometry
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan
+from mammo_tf.pipelines.subgroups import breast_subgroups
 from mammo_tf.pipelines.tasks import grey
 from mammo_tf.record import ImageInfo
 
@@ -71,6 +72,10 @@ def view_pairs(
                 example_id=name,
                 label=int(catalog.images[views["CC"]].breast_label == positive),
                 parts=tuple(Part(views[view]) for view in geometry.VIEWS),
+                subgroups=breast_subgroups(
+                    [catalog.images[views[view]] for view in geometry.VIEWS],
+                    catalog.images[views["CC"]].breast_label,
+                ),
             )
             for name, views in breasts
         ),

@@ -6,6 +6,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.pipelines import geometry
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan
+from mammo_tf.pipelines.subgroups import whole_image_subgroups
 from mammo_tf.pipelines.tasks import grey
 from mammo_tf.record import ImageInfo
 
@@ -48,6 +49,7 @@ def whole_images(catalog: Catalog, *, fraction: float = 0.3, positive: str = "ma
                 example_id=catalog.images[row].image_id,
                 label=int(catalog.images[row].label == positive),
                 parts=(Part(row),),
+                subgroups=whole_image_subgroups(catalog.images[row]),
             )
             for row in rows
         ),
