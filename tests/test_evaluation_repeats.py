@@ -226,3 +226,8 @@ def coverage():
 def test_interval_of_no_change_holds_zero(coverage, repeats, spread, low, high):
     held = coverage(runs=400, seed=2, repeats=repeats, folds=2, spread=spread)
     assert low <= held <= high
+
+
+def test_interval_of_the_auroc_holds_the_mean_over_seeds(coverage):
+    held = coverage(of="auroc", runs=300, seed=3, repeats=3, folds=5, spread=0.3)
+    assert 0.915 <= held <= 0.985

@@ -122,3 +122,5 @@ def test_what_is_not_known_is_not_guessed():
     }
     assert set(lesion_subgroups([], "unknown").values()) == {"unknown"}
     assert set(lesion_subgroups([], "malignant").values()) == {"unknown"}
+    nothing = [(picture, found("normal", "other", 50))]
+    assert set(lesion_subgroups(nothing, "normal").values()) == {"none"}

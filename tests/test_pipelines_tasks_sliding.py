@@ -121,6 +121,7 @@ def test_windows_by_hand(build):
     assert plan.class_names == ("normal", "benign", "malignant")
     task = make_task(plan, catalog, builder, cratios=(1,), cache_dir=None)
     assert task.images(1).shape == (5, 24, 24)
+    assert task.subgroups["view"].tolist() == ["MLO"] * 5
 
 
 def test_edges_of_the_breast(build):
