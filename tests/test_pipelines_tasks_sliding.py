@@ -105,7 +105,11 @@ def counts(plan, num_images):
 
 def test_windows_by_hand(build):
     pixels = np.full((3, HEIGHT, WIDTH), 100, np.uint8)
-    images = (known(1, circle(40, 30, 6, "malignant")), known(3), known(5, label="benign"))
+    images = (
+        known(1, circle(40, 30, 6, "malignant")) | {"density": 4},
+        known(3) | {"density": 2},
+        known(5, label="benign"),
+    )
     catalog, builder = build(images, pixels)
     plan = sliding_patches(
         catalog, builder, cache_dir=None, **OPTIONS, stride=16, normals_per_image=3,
@@ -121,7 +125,7 @@ def test_windows_by_hand(build):
     assert plan.class_names == ("normal", "benign", "malignant")
     task = make_task(plan, catalog, builder, cratios=(1,), cache_dir=None)
     assert task.images(1).shape == (5, 24, 24)
-    assert task.subgroups["view"].tolist() == ["MLO"] * 5
+    assert task.subgroups["density"].tolist() == ["d"] * 2 + ["b"] * 3
 
 
 def test_edges_of_the_breast(build):
