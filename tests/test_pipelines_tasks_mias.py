@@ -174,7 +174,7 @@ def test_whole_films(mini_mias, catalog, films):
 
 
 def test_wrong_arguments(mini_mias, catalog):
-    with pytest.raises(UserError, match=r"CR 1, 100\. Received: 7"):
+    with pytest.raises(UserError, match=r"CR 1, 100, 1000\. Received: 7"):
         make_task(whole_images(catalog), catalog, mini_mias, cratios=(7,), cache_dir=None)
     for name, value in (("extra_normals", -1), ("lesion_copies", 101), ("input_size", 8)):
         with pytest.raises(UserError, match=name):
