@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mammo_tf.errors import UserError
-from mammo_tf.evaluation import ScoredFold, mean_auroc
+from mammo_tf.evaluation import ScoredFold, mean_auroc, patients_needed
 from mammo_tf.recipes.compression import paper_numbers
+from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.config import PRESETS
-from mammo_tf.recipes.compression.report import conclusion
 from mammo_tf.recipes.compression.settings import choose_config
 from mammo_tf.recipes.compression.summarise import summarise, summary_line, write_tables
 from mammo_tf.training.folds import SplitConfig
@@ -31,8 +31,15 @@ def folds(strength, seed=0, count=2, cases=400):
     ]
 
 
-def rows(strengths):
-    scored = {((cr,), cr): folds(strength) for cr, strength in strengths.items()}
+def rows(strengths, repeats=1, **options):
+    """The strength may be one a ratio, or one a repeat."""
+    scored = {
+        ((cr,), cr): [
+            folds(strength if np.isscalar(strength) else strength[r], **options)
+            for r in range(repeats)
+        ]
+        for cr, strength in strengths.items()
+    }
     return summarise("single", "cnn3", scored, num_resamples=100, seed=0)
 
 
@@ -61,8 +68,7 @@ def test_tables_hold_one_line_a_fold_and_one_a_row(tmp_path):
 
 
 def test_one_fold_has_no_spread_and_still_gives_json(tmp_path):
-    scored = {((cr,), cr): folds(1.0, count=1) for cr in (1, 100)}
-    table = summarise("single", "cnn3", scored, num_resamples=100, seed=0)
+    table = rows({1: 1.0, 100: 1.0}, count=1)
     line = json.loads(json.dumps(summary_line(table[1]), allow_nan=False))
     assert line["auroc_sd"] is None and line["auprc_sd"] is None
     assert line["auroc_low"] < line["auroc"] < line["auroc_high"]
@@ -70,25 +76,109 @@ def test_one_fold_has_no_spread_and_still_gives_json(tmp_path):
     assert read_csv(tmp_path / "summary.csv")[0]["auroc_sd"] == ""
 
 
-def test_a_loss_is_named_with_its_interval():
-    table = rows({1: 2.0, 20: 2.0, 1000: 0.7})
-    text = " ".join(conclusion(table))
-    assert "At CR1K it is lower by" in text
-    assert "At CR20 it is lower" not in text
+def test_repeats_are_lines_of_their_own_and_part_of_the_interval(tmp_path):
+    strengths = {1: (2.0, 1.6, 2.4), 100: (1.0, 1.3, 0.7)}
+    table = rows(strengths, repeats=3)
+    write_tables(tmp_path, table)
+    results = read_csv(tmp_path / "results.csv")
+    assert [(row["repeat"], row["fold"]) for row in results[:6]] == [
+        (str(repeat), str(fold)) for repeat in range(3) for fold in range(2)
+    ]
+    summary = read_csv(tmp_path / "summary.csv")
+    assert [(row["folds"], row["repeats"], row["n"]) for row in summary] == [("2", "3", "800")] * 2
+    each = [mean_auroc(folds(strength)).value for strength in strengths[1]]
+    assert float(summary[0]["auroc"]) == pytest.approx(np.mean(each), abs=2e-6)
+    assert float(summary[0]["auroc_seed_sd"]) == pytest.approx(np.std(each, ddof=1), abs=2e-6)
+    once = rows({1: 2.0, 100: 1.0})[1].change
+    assert table[1].change.high - table[1].change.low > 2 * (once.high - once.low)
+    assert rows({1: 2.0})[0].comparison is None
+
+
+def test_p_values_are_corrected_within_the_experiment(tmp_path):
+    table = rows({1: 1.0, 20: 0.9, 100: 0.5, 1000: 0.2})
+    write_tables(tmp_path, table)
+    lines = read_csv(tmp_path / "summary.csv")
+    plain = [float(line["auroc_change_p"]) for line in lines[1:]]
+    adjusted = [float(line["auroc_change_p_holm"]) for line in lines[1:]]
+    order = np.argsort(plain)
+    by_hand = np.maximum.accumulate([plain[i] * (3 - rank) for rank, i in enumerate(order)])
+    np.testing.assert_allclose(np.array(adjusted)[order], np.minimum(by_hand, 1), atol=4e-6)
+    assert [line["non_inferior"] for line in lines] == ["", "False", "False", "False"]
+    assert lines[0]["auroc_change_p"] == ""
+
+
+def test_the_margin_decides_what_is_non_inferior():
+    scored = {((cr,), cr): [folds(strength)] for cr, strength in {1: 1.0, 20: 0.98}.items()}
+    low = rows({1: 1.0, 20: 0.98})[1].change.low
+    for margin, expected in ((-low * 0.9, False), (-low * 1.1, True)):
+        table = summarise("single", "cnn3", scored, num_resamples=100, seed=0, margin=margin)
+        assert table[1].comparison.non_inferior is expected
+
+
+def test_the_answer_comes_first_and_says_how_far_one_may_go():
+    said = conclusion(rows({1: 2.0, 20: 2.0, 1000: 0.7}))
+    assert said[0].startswith("Up to CR20 the loss of AUROC is shown to be at most 0.02")
+    assert said[1] == "At CR1K the loss is shown to be larger."
     expected = mean_auroc(folds(2.0)).value - mean_auroc(folds(0.7)).value
-    assert f"lower by {expected:.2f}" in text
+    text = " ".join(said)
+    assert f"At CR1K it is lower by {expected:.2f}" in text
+    assert "after Holm's correction for 2 comparisons" in text
+    assert "At CR20 it is" not in text
+    assert "less than 0.01 is still within the intervals" in text
 
 
-def test_no_loss_says_how_much_could_hide():
-    text = " ".join(conclusion(rows({1: 2.0, 20: 2.0})))
-    assert "At no compression ratio up to CR20" in text
-    assert "is still within the intervals" in text
+def test_a_gain_is_said_as_plainly_as_a_loss():
+    text = " ".join(conclusion(rows({1: 1.0, 20: 2.0})))
+    assert "At CR20 it is higher by" in text
+    assert "lower" not in text
+
+
+def test_what_is_past_the_first_failure_does_not_count():
+    said = conclusion(rows({1: 2.0, 20: 2.0, 100: 1.0, 1000: 2.0}))
+    assert said[0].startswith("Up to CR20 ")
+
+
+def noisy(strengths, cases, margin=0.02):
+    """Scores at each ratio with noise of their own, as other networks would give."""
+    scored = {
+        ((cr,), cr): [folds(strength, seed=number, count=1, cases=cases)]
+        for number, (cr, strength) in enumerate(strengths.items())
+    }
+    return summarise("single", "cnn3", scored, num_resamples=100, seed=0, margin=margin)
+
+
+def test_too_few_patients_are_told_how_many_it_would_take():
+    table = noisy({1: 1.0, 20: 1.0}, cases=200)
+    said = conclusion(table)
+    assert said[0] == "At no compression ratio is a loss of AUROC of more than 0.02 ruled out."
+    needed = patients_needed(table[1].change, 200)
+    assert needed > 1000
+    assert f"it would take at least {needed} patients like the 200 here" in said[1]
+    assert "No change is told from chance at 5 %." in said
+    loss = -table[1].change.low
+    assert f"one of up to {loss:.2f} is still within the intervals" in " ".join(said)
+    further = conclusion(noisy({1: 1.0, 20: 1.0}, cases=200, margin=0.3))
+    assert further[0].startswith("Up to CR20 the loss of AUROC is shown to be at most 0.3")
+
+
+def test_one_training_is_a_caveat_and_several_are_said():
+    assert "Each network was trained once" in conclusion(rows({1: 2.0, 20: 2.0}))[-1]
+    table = rows({1: (2.0, 1.6, 2.4), 20: (2.0, 1.6, 2.4)}, repeats=3)
+    last = conclusion(table)[-1]
+    each = [mean_auroc(folds(strength)).value for strength in (2.0, 1.6, 2.4)]
+    assert "trained 3 times" in last and f"an SD of {np.std(each, ddof=1):.3f}" in last
+    assert "trained" not in " ".join(conclusion(table, trained=False))
+
+
+def test_seeds_alone_may_leave_too_much_open():
+    table = rows({1: (2.0, 1.0, 2.4), 20: (1.0, 2.4, 2.0)}, repeats=3)
+    assert "take more --repeats" in conclusion(table)[1]
 
 
 def test_a_classifier_at_chance_shows_nothing():
-    text = " ".join(conclusion(rows({1: 0.0, 1000: -1.0})))
-    assert "can show nothing about compression" in text
-    assert "lower by" not in text
+    said = conclusion(rows({1: 0.0, 1000: -1.0}))
+    assert said[0].startswith("This run can show nothing about compression")
+    assert "lower by" not in " ".join(said)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,21 @@ import dataclasses
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mammo_tf.cli import recipe_run
 from mammo_tf.codecs.jpeg2000 import encode_ladder
 from mammo_tf.data_source import DataPaths, OpenData
+from mammo_tf.evaluation import ScoredFold
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression import data, grid
 from mammo_tf.recipes.compression import run as recipe
+from mammo_tf.recipes.compression.command import compression
 from mammo_tf.recipes.compression.config import CompressionConfig
+from mammo_tf.recipes.compression.detail import measure_detail, write_detail
 from mammo_tf.recipes.compression.summarise import summarise, write_tables
 from mammo_tf.record import Finding
 from mammo_tf.training.config import TrainingConfig
@@ -56,7 +61,7 @@ def make_task(count=64, official=False, spoil=None):
     )
 
 
-def handed_over(monkeypatch, config, task):
+def handed_over(monkeypatch, config, task, **options):
     """What `score` hands to the grid."""
     given = {}
 
@@ -65,7 +70,7 @@ def handed_over(monkeypatch, config, task):
         return {}
 
     monkeypatch.setattr(grid, "run_grid", run_grid)
-    grid.score(config, task, "single", "nowhere")
+    grid.score(config, task, "single", "nowhere", **options)
     return given
 
 
@@ -87,7 +92,7 @@ def test_scores_tables_and_predictions_hold_evaluated_examples_only(tmp_path):
     scored = grid.score(CONFIG, task, "cross", tmp_path)
     assert list(scored) == [((1,), 1), ((1,), 20), ((20,), 1), ((20,), 20)]
     wanted = [name for name, tested in zip(task.example_ids, task.evaluated, strict=True) if tested]
-    for folds in scored.values():
+    for (folds,) in scored.values():
         assert sorted(name for fold in folds for name in fold.example_ids) == wanted
         for fold in folds:
             rows = [task.example_ids.index(name) for name in fold.example_ids]
@@ -113,6 +118,75 @@ def test_the_model_and_the_training_are_the_configuration_s(monkeypatch):
     ]
 
 
+def test_repeats_are_trainings_of_the_same_folds(monkeypatch, tmp_path):
+    given = handed_over(monkeypatch, CONFIG, make_task(), repeats=2)
+    wanted = [(r, (cr,), k) for r in range(2) for cr in (1, 20) for k in range(2)]
+    assert [(cell.repeat, cell.train_crs, cell.fold) for cell in given["cells"]] == wanted
+    monkeypatch.undo()
+    config = dataclasses.replace(CONFIG, cratios=(1,))
+    task = make_task()
+    (once,) = grid.score(config, task, "single", tmp_path).values()
+    (more,) = grid.score(config, task, "single", tmp_path, repeats=2).values()
+    assert (len(once), len(more)) == (1, 2)
+    for kept, first, second in zip(once[0], *more, strict=True):
+        np.testing.assert_array_equal(first.scores, kept.scores)
+        np.testing.assert_array_equal(second.example_ids, first.example_ids)
+        assert not np.array_equal(second.scores, first.scores)
+    names = sorted(path.name for path in (tmp_path / "cells").iterdir())
+    assert names == [f"cnn3-cr1-fold{k}{tail}" for k in range(2) for tail in ("", "-repeat1")]
+
+
+def test_subgroups_and_calibration_are_those_of_the_run_s_rows(tmp_path):
+    """By hand, from the scores of each repeat and the values of each example."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3 == 0
+    ids = np.array([f"e{index:03d}" for index in range(120)])
+    density = rng.choice(["a", "b"], 120)
+
+    def scored(strength, seed):
+        scores = np.random.default_rng(seed).normal(size=120) + strength * (labels - 0.5)
+        return ScoredFold(labels.astype(int), 1 / (1 + np.exp(-scores)), ids, ids)
+
+    repeats = {cr: [[scored(s, seed)] for seed in (1, 2)] for cr, s in ((1, 2.0), (20, 0.5))}
+    rows = summarise(
+        "single",
+        "cnn3",
+        {((cr,), cr): folds for cr, folds in repeats.items()},
+        num_resamples=100,
+        seed=0,
+    )
+    task = dataclasses.replace(
+        make_task(120), example_ids=tuple(ids), subgroups={"density": density}
+    )
+    detail = measure_detail(rows, task, num_resamples=100)
+    write_detail(tmp_path, detail)
+    with (tmp_path / "subgroups.csv").open(newline="") as lines:
+        table = list(csv.DictReader(lines))
+    assert [(line["value"], line["cr"]) for line in table] == [
+        (value, cr) for value in "ab" for cr in ("1", "20")
+    ]
+    for line in table:
+        chosen = density == line["value"]
+        areas = [
+            roc_auc_score(labels[chosen], fold.scores[chosen])
+            for (fold,) in repeats[int(line["cr"])]
+        ]
+        assert float(line["auroc"]) == pytest.approx(np.mean(areas), abs=1e-6)
+        assert int(line["n"]) == chosen.sum() and int(line["n_positive"]) == labels[chosen].sum()
+    assert float(table[1]["auroc_change"]) == pytest.approx(
+        float(table[1]["auroc"]) - float(table[0]["auroc"]), abs=2e-6
+    )
+    with (tmp_path / "calibration.csv").open(newline="") as lines:
+        first, second = csv.DictReader(lines)
+    briers = {
+        cr: np.mean([brier_score_loss(labels, fold.scores) for (fold,) in folds])
+        for cr, folds in repeats.items()
+    }
+    assert float(first["brier"]) == pytest.approx(briers[1], abs=1e-6)
+    assert float(second["brier_change"]) == pytest.approx(briers[20] - briers[1], abs=2e-6)
+    assert float(first["threshold_shift"]) == 0 != float(second["threshold_shift"])
+
+
 def test_nothing_labelled_test_trains(tmp_path):
     """Other pixels in the test split change no weight; other ones in training do."""
     config = dataclasses.replace(CONFIG, cratios=(1,))
@@ -120,7 +194,7 @@ def test_nothing_labelled_test_trains(tmp_path):
     def weights(name, spoil):
         folder = tmp_path / name
         task = make_task(official=True, spoil=spoil)
-        ((fold,),) = grid.score(config, task, "single", folder).values()
+        (((fold,),),) = grid.score(config, task, "single", folder).values()
         rows = [task.example_ids.index(example) for example in fold.example_ids]
         assert set(task.split[rows]) == {"test"}
         import h5py
@@ -179,20 +253,36 @@ class Stop(Exception):
 def task_of_run(opened, tmp_path, monkeypatch):
     """The task that the recipe makes of these images, from its configuration."""
 
-    def stop(config, task, experiment, folder):
-        raise Stop(task)
+    def stop(config, task, experiment, folder, **options):
+        raise Stop(task, options)
 
     monkeypatch.setattr(recipe_run, "open_data", lambda *args, **options: opened)
     monkeypatch.setattr(recipe, "score", stop)
 
-    def make(config):
+    def make(config, **options):
         with pytest.raises(Stop) as caught:
             recipe.run(
-                config, experiments=("single",), paths=DataPaths(), run_dir=str(tmp_path / "run")
+                config,
+                experiments=("single",),
+                paths=DataPaths(),
+                run_dir=str(tmp_path / "run"),
+                **options,
             )
-        return caught.value.args[0]
+        return caught.value.args[0 if not options else 1]
 
     return make
+
+
+def test_repeats_go_from_the_command_line_to_the_recipe(monkeypatch, tmp_path):
+    given = {}
+    monkeypatch.setattr(recipe, "run", lambda config, **options: given.update(options))
+    arguments = ["--dataset", "ncc", "--repeats", "3", "--run-dir", str(tmp_path)]
+    assert CliRunner().invoke(compression, arguments, catch_exceptions=False).exit_code == 0
+    assert given["repeats"] == 3
+
+
+def test_repeats_reach_the_grid(task_of_run):
+    assert task_of_run(CONFIG, repeats=3)["repeats"] == 3
 
 
 @pytest.mark.parametrize(("fraction", "shape"), [(1, (64, 64)), (0.5, (32, 32)), (0.25, (16, 16))])

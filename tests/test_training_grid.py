@@ -26,7 +26,7 @@ from mammo_tf.training import grid
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import make_folds
 from mammo_tf.training.grid import GridCell, run_grid
-from mammo_tf.training.store import Cell, CellStore, derive_seed
+from mammo_tf.training.store import Cell, CellStore
 
 SHAPE = (68, 64)
 CONFIG = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3)
@@ -280,12 +280,42 @@ def test_test_views_are_the_same_each_time(tmp_path):
     assert not np.array_equal(first[key].scores, plain[key].scores)
 
 
-def test_seeds_differ_by_cell_and_run():
-    names = [folder_of(cell) for cell in CELLS]
-    seeds = {derive_seed(run_seed, name) for run_seed in (1, 2) for name in names}
+def test_seeds_differ_by_fold_repeat_and_run_and_by_nothing_else():
+    cells = [Cell("cnn3", fold, ("cr1",), repeat) for fold in (0, 1) for repeat in (0, 1)]
+    seeds = {cell.seed(run_seed) for run_seed in (1, 2) for cell in cells}
     assert len(seeds) == 8
-    assert derive_seed(1, names[0]) == derive_seed(1, names[0])
     assert all(0 <= seed < 2**32 for seed in seeds)
+    for cell in cells:
+        other = dataclasses.replace(cell, model="depthwise_cnn", tags=("cr1_20",))
+        assert other.seed(1) == cell.seed(1)
+
+
+def test_ratios_of_a_fold_and_repeat_share_their_random_numbers(tmp_path):
+    """Where two ratios have the same pixels, their networks are the same; repeats' are not."""
+    task = make_task()
+    same = make_task(pixels_at={20: task.images(1)})
+    cells = [GridCell((cr,), 0, (1,), repeat) for cr in (1, 20) for repeat in (0, 1)]
+    config = dataclasses.replace(CONFIG, augment=AugmentConfig(shift_px=2), num_test_copies=1)
+    scores = [fold.scores for fold in run(tmp_path, cells, config, task=same).values()]
+    np.testing.assert_array_equal(scores[0], scores[2])
+    np.testing.assert_array_equal(scores[1], scores[3])
+    assert not np.array_equal(scores[0], scores[1])
+    record = json.loads((tmp_path / "cells/cnn3-cr20-fold0-repeat1/cell.json").read_text())
+    assert record["repeat"] == 1
+
+
+def test_cells_whose_seeds_followed_from_their_names_are_refused(finished):
+    folder, _ = finished
+    path = folder / "cells" / folder_of(CELLS[0]) / "cell.json"
+    text = path.read_text()
+    record = json.loads(text)
+    del record["settings"]["seeds_follow_from"]
+    path.write_text(json.dumps(record))
+    try:
+        with pytest.raises(UserError, match="seeds_follow_from"):
+            run(folder)
+    finally:
+        path.write_text(text)
 
 
 def test_cells_that_cannot_be_are_refused(tmp_path):

@@ -26,12 +26,14 @@ class Comparison:
         p_value: Two-sided, against no change; NaN where `change` has no standard error.
         adjusted_p_value: The same after Holm's correction for all comparisons.
         non_inferior: Whether the interval of `change` lies above minus the margin.
+        margin: The loss that is still acceptable.
     """
 
     change: Estimate
     p_value: float
     adjusted_p_value: float
     non_inferior: bool
+    margin: float
 
 
 def compare_with_reference(
@@ -63,6 +65,7 @@ def compare_with_reference(
             p_value=p_value,
             adjusted_p_value=float(adjusted),
             non_inferior=bool(change.low > -margin),
+            margin=margin,
         )
         for change, p_value, adjusted in zip(changes, p_values, holm(p_values), strict=True)
     )

@@ -34,7 +34,7 @@ class ClassifierCells:
         task: Examples and images.
         config: How to train.
         run_dir: The run folder, of one process at a time.
-        seed: Of the run; a cell's own follows from it and the cell's name.
+        seed: Of the run; a cell's own follows from it, see `Cell.seed`.
         store: Where cells are kept.
         reused: The model that all cells take turns with.
     """
@@ -57,7 +57,7 @@ class ClassifierCells:
     ) -> int:
         """Trains a cell on the union of `cratios` and keeps it. Returns the epochs it took."""
         started = time.monotonic()
-        seed = derive_seed(self.seed, cell.name)
+        seed = cell.seed(self.seed)
         log_dir = self._log_dir(cell)
         shutil.rmtree(log_dir, ignore_errors=True)
         model = self.reused.start_anew(seed)
@@ -111,7 +111,7 @@ class ClassifierCells:
             return kept
         copies = None
         if self.config.num_test_copies:
-            seed = derive_seed(self.seed, SEED_OF_COPIES, cell.fold)
+            seed = derive_seed(self.seed, SEED_OF_COPIES, cell.fold, cell.repeat)
             augment = self.config.augment
             copies = self._feed([cratio], test, seed=seed, augment=augment, shuffle=False)
         scores = predict_scores(
@@ -143,6 +143,7 @@ class ClassifierCells:
             "model": cell.model,
             "train_crs": "+".join(map(format_cratio, cratios)),
             "fold": cell.fold,
+            "repeat": cell.repeat,
             "seed": self.seed,
         }
         return values | _flat(to_plain(self.config))

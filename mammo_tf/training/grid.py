@@ -1,4 +1,4 @@
-"""Trains one classifier per (training compression ratios, fold) and tests it at several ratios."""
+"""Trains one classifier per (training compression ratios, fold, repeat), tests it at several."""
 
 import functools
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mammo_tf.training.classifier_cells import ClassifierCells, data_and_folds
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.reused_model import ReusedModel
-from mammo_tf.training.store import Cell, CellStore
+from mammo_tf.training.store import SEEDS_FOLLOW_FROM, Cell, CellStore
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class GridCell:
         train_crs: Compression ratios of the training images; training takes their union.
         fold: Index of the fold.
         test_crs: Compression ratios of the test images.
+        repeat: Which of several trainings that differ in their random numbers alone, from 0.
     """
 
     train_crs: tuple[float, ...]
     fold: int
     test_crs: tuple[float, ...]
+    repeat: int = 0
 
 
 def run_grid(
@@ -48,8 +50,8 @@ def run_grid(
 
     The run folder keeps, for each cell, `cells/<name>/` (weights, history.json, cell.json and
     predictions/cr<CR>.csv) and `tensorboard/<name>/`. Called again, after a kill too, it does only
-    what is missing and ends with the same numbers: a cell's seed follows from `seed` and the
-    cell's name, not from the order. Cells trained for one experiment serve the next.
+    what is missing and ends with the same numbers: a cell's seed follows from `seed`, its fold and
+    its repeat, not from the order. Cells trained for one experiment serve the next.
 
     Args:
         task: Examples and images.
@@ -88,7 +90,7 @@ def run_grid(
 
 def _job(shared: ClassifierCells, grid_cell: GridCell, fold: Fold, model: str) -> CellJob:
     tag = f"cr{'_'.join(map(format_cratio, grid_cell.train_crs))}"
-    cell = Cell(model, grid_cell.fold, (tag,))
+    cell = Cell(model, grid_cell.fold, (tag,), grid_cell.repeat)
 
     def test() -> dict[float, ScoredFold]:
         scored = {}
@@ -115,6 +117,7 @@ def _settings(
         "input_shape": list(task.input_shape),
         "data_and_folds": data_and_folds(task, folds),
         "seed": seed,
+        "seeds_follow_from": SEEDS_FOLLOW_FROM,
         "model": to_plain(model),
         "training": to_plain(config),
     }

@@ -27,6 +27,8 @@ WEIGHTS = "model.weights.h5"
 HISTORY = "history.json"
 RECORD = "cell.json"
 KEYS = ("example_id", "group", "label")
+# One of a cell's settings, so that cells of a revision with other seeds are never mixed in.
+SEEDS_FOLLOW_FROM = "fold and repeat"
 
 
 @dataclass(frozen=True, order=True)
@@ -37,16 +39,28 @@ class Cell:
         model: Name of the model; letters, digits and "_".
         fold: Index of the fold.
         tags: Short texts, such as "cr1_15" for the compression ratios it learns from.
+        repeat: Which of several trainings that differ in their random numbers alone, from 0.
     """
 
     model: str
     fold: int
     tags: tuple[str, ...] = ()
+    repeat: int = 0
 
     @property
     def name(self) -> str:
-        """Name of the cell's folders, e.g. "cnn3-cr1_15-fold0"."""
-        return "-".join([self.model, *self.tags, f"fold{self.fold}"])
+        """Name of the cell's folders, e.g. "cnn3-cr1_15-fold0", "cnn3-cr1_15-fold0-repeat2"."""
+        repeat = [f"repeat{self.repeat}"] if self.repeat else []
+        return "-".join([self.model, *self.tags, f"fold{self.fold}", *repeat])
+
+    def seed(self, run_seed: int) -> int:
+        """Returns the seed of its training, which follows from the run's, fold and repeat alone.
+
+        Cells that differ in the network's data or make, such as in the compression ratio, start
+        from the same weights and see the examples in the same order: what they differ by is then
+        less blurred by chance (common random numbers). Another fold or repeat draws anew.
+        """
+        return derive_seed(run_seed, "training", self.fold, self.repeat)
 
 
 def derive_seed(run_seed: int, *parts: str | float) -> int:
@@ -118,6 +132,7 @@ class CellStore:
                 "model": cell.model,
                 "tags": list(cell.tags),
                 "fold": cell.fold,
+                "repeat": cell.repeat,
                 **facts,
                 "settings": self.settings,
                 "sha256": {name: _digest(partial / name) for name in (WEIGHTS, HISTORY)},

@@ -37,6 +37,13 @@ from mammo_tf.pipelines.task_names import BINARY_TASKS
 @click.option(
     "--model", type=click.Choice(models()), help="The network; --set model.OPTION=VALUE changes it."
 )
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=1,
+    help="Trainings of each network with random numbers of their own. With 3 or more the intervals "
+    "hold what the seed changes too; with 1 they cannot. A finished run can be given more.",
+)
 @recipe_options("runs/compression-DATASET", default_dataset="ncc")
 def compression(
     preset,
@@ -44,6 +51,7 @@ def compression(
     experiments,
     cratios,
     model,
+    repeats,
     dataset,
     variant,
     phantom,
@@ -65,6 +73,8 @@ def compression(
     \b
     Try it on synthetic mammograms:
       mammo-tf recipe compression --preset demo
+    For numbers to cite, with the chance of training in the intervals:
+      mammo-tf recipe compression --dataset ... --repeats 3
     On your own studies:
       mammo-tf recipe compression --dataset ncc --manual-dir FOLDER --run-dir runs/mine
     On mini-MIAS, from the distributed all-mias.tar.gz:
@@ -72,8 +82,9 @@ def compression(
     On the archive's CBIS-DDSM masses, malignant against benign, its own split:
       mammo-tf recipe compression --dataset cbis_ddsm --task patch --manual-dir FOLDER
 
-    Results: summary.csv, results.csv, predictions/, report.html and TensorBoard logs in the run
-    folder. A run that was stopped goes on where it was when the same command is given again.
+    Results: report.html, summary.csv, results.csv, calibration.csv, subgroups.csv, predictions/ and
+    TensorBoard logs in the run folder. A run that was stopped goes on where it was when the same
+    command is given again.
     """
     from mammo_tf.recipes.compression.settings import choose_config
 
@@ -102,6 +113,7 @@ def compression(
     run(
         config,
         experiments=experiments,
+        repeats=repeats,
         paths=DataPaths(manual_dir=manual_dir, data_dir=data_dir, max_quarantine=max_quarantine),
         run_dir=run_dir or f"runs/compression-{name}",
         as_json=as_json,

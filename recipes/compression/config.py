@@ -37,6 +37,8 @@ class CompressionConfig(RecipeConfig):
         resize_fraction: Size of the network's input against the image, for "pairs" and "whole";
             None means the paper's 0.3.
         num_resamples: Bootstrap resamples for the AUPRC's interval; not stated in the paper.
+        margin: Loss of AUROC that still counts as non-inferior; a choice to be made before the
+            results are seen. Not stated in the paper.
         training: How the network is trained.
 
     Raises:
@@ -49,6 +51,7 @@ class CompressionConfig(RecipeConfig):
     model: ModelConfig = field(default_factory=ModelConfig)
     resize_fraction: float | None = None
     num_resamples: int = 2000
+    margin: float = 0.02
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
@@ -59,6 +62,7 @@ class CompressionConfig(RecipeConfig):
         if self.resize_fraction is not None:
             check_range("resize_fraction", self.resize_fraction, 0.01, 1)
         check_range("num_resamples", self.num_resamples, 100, 100_000)
+        check_range("margin", self.margin, 0.0001, 0.5)
 
 
 PAPER = CompressionConfig(task="pairs")

@@ -9,11 +9,13 @@ from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.training.folds import divide_task
 from mammo_tf.training.grid import GridCell, run_grid
 
-# {(train_crs, test_cr): the scored test cases of each fold}
-Scored = Mapping[tuple[tuple[float, ...], float], tuple[ScoredFold, ...]]
+# {(train_crs, test_cr): for each repeat, the scored test cases of each fold}
+Scored = Mapping[tuple[tuple[float, ...], float], tuple[tuple[ScoredFold, ...], ...]]
 
 
-def score(config: CompressionConfig, task: Task, experiment: str, run_dir: Path) -> Scored:
+def score(
+    config: CompressionConfig, task: Task, experiment: str, run_dir: Path, *, repeats: int = 1
+) -> Scored:
     """Trains and tests all cells of an experiment; finished ones are only read.
 
     Args:
@@ -22,13 +24,18 @@ def score(config: CompressionConfig, task: Task, experiment: str, run_dir: Path)
         experiment: "single" (a model is tested at its own CR: Table 1) or "cross" (at every CR:
             Table 2).
         run_dir: The run folder.
+        repeats: Trainings of each cell, which differ in their random numbers alone; the folds are
+            the same in all.
 
     Returns:
-        The scored test folds for each (train_crs, test_cr), the reference first.
+        For each (train_crs, test_cr), the reference first, the scored test folds of each repeat.
     """
     folds = divide_task(task, config.split, seed=config.seed)
     cells = [
-        GridCell((cratio,), fold.index, (cratio,) if experiment == "single" else config.cratios)
+        GridCell(
+            (cratio,), fold.index, (cratio,) if experiment == "single" else config.cratios, repeat
+        )
+        for repeat in range(repeats)
         for cratio in config.cratios
         for fold in folds
     ]
@@ -41,7 +48,8 @@ def score(config: CompressionConfig, task: Task, experiment: str, run_dir: Path)
         run_dir=run_dir,
         seed=config.seed,
     )
-    rows: dict[tuple[tuple[float, ...], float], list[ScoredFold]] = {}
+    rows: dict[tuple[tuple[float, ...], float], list[list[ScoredFold]]] = {}
     for (cell, test_cr), scored in scores.items():
-        rows.setdefault((cell.train_crs, test_cr), []).append(scored)
-    return {key: tuple(folds) for key, folds in rows.items()}
+        row = rows.setdefault((cell.train_crs, test_cr), [[] for _ in range(repeats)])
+        row[cell.repeat].append(scored)
+    return {key: tuple(map(tuple, of_repeats)) for key, of_repeats in rows.items()}

@@ -8,6 +8,8 @@ import numpy as np
 
 from mammo_tf.evaluation import Estimate
 from mammo_tf.recipes.compression import paper_numbers
+from mammo_tf.recipes.compression.conclusion import conclusion
+from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.samples import Sample
 from mammo_tf.recipes.compression.summarise import Row
@@ -21,23 +23,27 @@ class Findings:
     Attributes:
         rows: Summary rows of all experiments.
         quality: CR achieved, PSNR and RMSE, one entry a CR.
+        detail: Calibration and subgroups of the single experiment; None where it was not run.
         samples: Mammograms to show patches of.
         data_facts: What was classified, as (name, text) lines.
         notes: Sentences about the data that a reader must know.
         source: What the images are, e.g. "mini_mias".
         is_phantom: Whether they are synthetic.
         positive_name: What the positive class is.
+        margin: Loss of AUROC that still counts as non-inferior.
         config: The run folder's config.json.
     """
 
     rows: Sequence[Row]
     quality: Sequence[Quality]
+    detail: Detail | None
     samples: Sequence[Sample]
     data_facts: Sequence[tuple[str, str]]
     notes: Sequence[str]
     source: str
     is_phantom: bool
     positive_name: str
+    margin: float
     config: dict
 
 
@@ -48,6 +54,7 @@ def render_report(findings: Findings) -> str:
     sections = []
     if single:
         sections += [_answer(single, findings), _single(single, findings), _curves(single)]
+        sections += detail_sections(findings.detail) if findings.detail else []
     if cross:
         sections.append(_cross(cross))
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
@@ -62,50 +69,6 @@ def render_report(findings: Findings) -> str:
             "Environment": json.dumps(findings.config["environment"], indent=2),
         },
     )
-
-
-def conclusion(rows: Sequence[Row]) -> list[str]:
-    """Says in words what the `single` rows can and cannot show.
-
-    Args:
-        rows: Rows of the experiment "single", the reference first.
-
-    Returns:
-        Sentences; each number in them comes from `rows`.
-    """
-    reference = rows[0]
-    name = figures.cratio_name(reference.test_cr)
-    said = [f"At {name} the AUROC is {reference.auroc} and the AUPRC {reference.auprc}."]
-    if reference.auroc.low <= 0.5:
-        return [
-            *said,
-            f"The interval at {name} covers 0.5, a coin's toss: the classifier has nothing to "
-            "lose, so this run can show nothing about compression.",
-        ]
-    worse = [row for row in rows[1:] if row.change.high < 0]
-    if not worse:
-        said.append(
-            f"At no compression ratio up to {figures.cratio_name(rows[-1].test_cr)} is the AUROC "
-            f"lower than at {name} beyond what chance explains (95 %, paired)."
-        )
-    for row in worse:
-        said.append(
-            f"At {figures.cratio_name(row.test_cr)} it is lower by {-row.change.value:.2f} "
-            f"({-row.change.high:.2f} to {-row.change.low:.2f})."
-        )
-    if worse and len(rows) > 2:
-        said.append(
-            f"({len(rows) - 1} comparisons at 95 % each: a single one may be chance; a loss that "
-            "grows with the ratio is not.)"
-        )
-    held = [row for row in rows[1:] if row.change.high >= 0]
-    if held:
-        loss = max(-row.change.low for row in held)
-        said.append(
-            f"Where no loss is shown, one of up to {max(loss, 0):.2f} is still within the "
-            "intervals: that is how much this many cases can tell."
-        )
-    return said
 
 
 def _title(findings: Findings) -> str:
@@ -150,7 +113,8 @@ def _beside_paper(rows: Sequence[Row], metric: str) -> dict:
 
 
 def _single(rows: Sequence[Row], findings: Findings) -> Section:
-    header = ["CR", "AUROC (95 % CI)", "SD", "Change of AUROC", "AUPRC (95 % CI)", "SD"]
+    header = ["CR", "AUROC (95 % CI)", "SD", "Change of AUROC", "p (Holm)", "Non-inferior"]
+    header += ["AUPRC (95 % CI)", "SD"]
     header += ["Paper's AUROC", "Paper's AUPRC"]
     body = [
         [
@@ -160,6 +124,7 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
             f"{row.change.value:+.2f} ({row.change.low:+.2f}, {row.change.high:+.2f})"
             if row.change
             else "reference",
+            *_said(row),
             str(row.auprc),
             _spread(row.fold_auprcs),
             _paper_cell(paper_numbers.single(row.model, "auroc", row.test_cr)),
@@ -168,11 +133,19 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
         for row in rows
     ]
     count, positives = rows[0].counts
+    folds, repeats = len(rows[0].repeats[0]), len(rows[0].repeats)
+    seeds = (
+        "intervals hold patients and seeds (Obuchowski and Rockette; Hillis)"
+        if repeats > 1
+        else "intervals hold patients, not seeds (AUROC: DeLong, clustered by patient; AUPRC: "
+        "bootstrap over patients)"
+    )
     caption = (
-        f"{rows[0].model.upper()} trained and tested at one compression ratio; means over "
-        f"{len(rows[0].folds)} folds, {count} test cases of which {positives} "
-        f"{findings.positive_name}. AUROC: DeLong, clustered by patient; change: paired with the "
-        "first row; AUPRC: bootstrap over patients. The paper's: Table 1, on its own images."
+        f"{rows[0].model.upper()} trained and tested at one compression ratio; {count} test cases "
+        f"of which {positives} {findings.positive_name}; means over folds ({folds}) and trainings "
+        f"of each ({repeats}); {seeds}. SD: over folds. Change: paired with the first row; p: "
+        f"two-sided, after Holm's correction. Non-inferior: the loss is shown to be at most "
+        f"{findings.margin:g}. The paper's: Table 1, on its own images."
     )
     return Section(
         "Trained and tested at one compression ratio", (), [Table(header, body, caption)]
@@ -182,8 +155,10 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
 def _curves(rows: Sequence[Row]) -> Section:
     count, positives = rows[0].counts
     names = [figures.cratio_name(row.test_cr) for row in rows]
-    roc = {f"{name}: {row.auroc}": row.folds for name, row in zip(names, rows, strict=True)}
-    precision = {f"{name}: {row.auprc}": row.folds for name, row in zip(names, rows, strict=True)}
+    roc = {f"{name}: {row.auroc}": row.all_folds for name, row in zip(names, rows, strict=True)}
+    precision = {
+        f"{name}: {row.auprc}": row.all_folds for name, row in zip(names, rows, strict=True)
+    }
     return Section(
         "Curves",
         (),
@@ -297,6 +272,15 @@ def _methods(findings: Findings) -> Section:
 
 def _spread(values: np.ndarray) -> str:
     return f"{values.std(ddof=1):.2f}" if len(values) > 1 else "–"
+
+
+def _said(row: Row) -> list[str]:
+    """p-value and non-inferiority, as cells."""
+    if row.comparison is None:
+        return ["", ""]
+    p_value = row.comparison.adjusted_p_value
+    shown = "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    return ["–" if np.isnan(p_value) else shown, "yes" if row.comparison.non_inferior else "no"]
 
 
 def _paper_cell(value) -> str:

@@ -14,10 +14,12 @@ from mammo_tf.files import write_text
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
 from mammo_tf.recipes.compression import data
+from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.config import CompressionConfig
+from mammo_tf.recipes.compression.detail import Detail, measure_detail, write_detail
 from mammo_tf.recipes.compression.grid import Scored, score
 from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
-from mammo_tf.recipes.compression.report import Findings, conclusion, render_report
+from mammo_tf.recipes.compression.report import Findings, render_report
 from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.recipes.compression.summarise import (
     Row,
@@ -36,6 +38,7 @@ def run(
     experiments: Sequence[str],
     paths: DataPaths,
     run_dir: str,
+    repeats: int = 1,
     as_json: bool = False,
 ) -> list[Row]:
     """Runs the recipe, or what is left of it, and writes its results into the run folder.
@@ -45,6 +48,7 @@ def run(
         experiments: "single", "cross" or both.
         paths: Where raw and built data are.
         run_dir: The run folder, new or of this configuration.
+        repeats: Trainings of each network; a finished run can be given more.
         as_json: Print the summary as JSON, not as a table.
 
     Returns:
@@ -62,12 +66,13 @@ def run(
         )
         rows = []
         for experiment in experiments:
-            scored = score(config, task, experiment, folder)
+            scored = score(config, task, experiment, folder, repeats=repeats)
             rows += _summarise(config, experiment, scored)
             _write_predictions(folder, experiment, scored)
         write_tables(folder, rows)
         quality = _quality(config, opened)
-        report = _write_report(config, task, opened, rows, quality, folder)
+        detail = _detail(config, task, rows, folder)
+        report = _write_report(config, task, opened, rows, quality, detail, folder)
     _print(rows, quality, report, task, as_json)
     return rows
 
@@ -79,32 +84,51 @@ def _summarise(config: CompressionConfig, experiment: str, scored: Scored) -> li
         scored,
         num_resamples=config.num_resamples,
         seed=config.seed,
+        margin=config.margin,
     )
+
+
+def _detail(config, task: Task, rows: Sequence[Row], folder: Path) -> Detail | None:
+    single = [row for row in rows if row.experiment == "single"]
+    if not single:
+        return None
+    detail = measure_detail(single, task, num_resamples=config.num_resamples, seed=config.seed)
+    write_detail(folder, detail)
+    return detail
 
 
 def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
     """One CSV a row of the summary: the score of every test case."""
-    for (train_crs, test_cr), folds in scored.items():
-        lines = ["fold,example_id,group,label,score"]
-        for index, fold in enumerate(folds):
-            cases = zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True)
-            lines += [f"{index},{i},{g},{label},{s:.9g}" for i, g, label, s in cases]
+    for (train_crs, test_cr), repeats in scored.items():
+        lines = ["repeat,fold,example_id,group,label,score"]
+        for repeat, folds in enumerate(repeats):
+            for index, fold in enumerate(folds):
+                cases = zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True)
+                lines += [f"{repeat},{index},{i},{g},{y},{s:.9g}" for i, g, y, s in cases]
         name = f"{experiment}_train{cratios_text(train_crs)}_test{format_cratio(test_cr)}.csv"
         write_text(folder / "predictions" / name, "\n".join(lines) + "\n")
 
 
 def _write_report(
-    config, task: Task, opened: OpenData, rows: list[Row], quality: list[Quality], folder: Path
+    config,
+    task: Task,
+    opened: OpenData,
+    rows: list[Row],
+    quality: list[Quality],
+    detail: Detail | None,
+    folder: Path,
 ) -> Path:
     findings = Findings(
         rows=rows,
         quality=quality,
+        detail=detail,
         samples=_samples(config, opened),
-        data_facts=_facts(config, task, opened),
+        data_facts=_facts(config, task, opened, repeats=len(rows[0].repeats)),
         notes=task.notes,
         source=_source(config),
         is_phantom=task.is_phantom,
         positive_name=task.positive_name,
+        margin=config.margin,
         config=read_config(folder),
     )
     path = folder / "report.html"
@@ -138,7 +162,9 @@ def _source(config: CompressionConfig) -> str:
     return f"a phantom of {config.dataset}" if config.phantom else config.dataset
 
 
-def _facts(config: CompressionConfig, task: Task, opened: OpenData) -> list[tuple[str, str]]:
+def _facts(
+    config: CompressionConfig, task: Task, opened: OpenData, *, repeats: int
+) -> list[tuple[str, str]]:
     tested = task.labels[task.evaluated]
     extra = int(np.sum(~task.evaluated))
     height, width = task.input_shape
@@ -149,7 +175,8 @@ def _facts(config: CompressionConfig, task: Task, opened: OpenData) -> list[tupl
         ("Patients", str(len(np.unique(task.groups[task.evaluated])))),
         ("Division", config.split.describe(task.has_official_splits)),
         ("Network", f"{config.model.name}, input {height}×{width}"),
-        ("Seed", str(config.seed)),
+        ("Trainings of each network", str(repeats)),
+        ("Seed", f"{config.seed}; weights and order are alike at all compression ratios of a fold"),
     ]
     if extra:
         facts.insert(3, ("Examples for training only", str(extra)))
@@ -157,11 +184,18 @@ def _facts(config: CompressionConfig, task: Task, opened: OpenData) -> list[tupl
 
 
 def _print(
-    rows: Sequence[Row], quality: Sequence[Quality], report: Path, task: Task, as_json: bool
+    rows: Sequence[Row],
+    quality: Sequence[Quality],
+    report: Path,
+    task: Task,
+    as_json: bool,
 ) -> None:
+    single = [row for row in rows if row.experiment == "single"]
+    said = conclusion(single) if single else []
     if as_json:
         printed = {
             "report": str(report),
+            "conclusion": said,
             "summary": [summary_line(row) for row in rows],
             "quality": [quality_line(entry) for entry in quality],
         }
@@ -173,7 +207,6 @@ def _print(
     for row in rows:
         trained = "+".join(cratio_name(cratio) for cratio in row.train_crs)
         click.echo(f"{trained:<12}{cratio_name(row.test_cr):<11}{row.auroc!s:<22}{row.auprc}")
-    single = [row for row in rows if row.experiment == "single"]
-    for sentence in conclusion(single) if single else ():
+    for sentence in said:
         click.echo(sentence)
     click.echo(f"Report: {report}")

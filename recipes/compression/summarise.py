@@ -11,13 +11,16 @@ import numpy as np
 
 from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.evaluation import (
+    Comparison,
     Estimate,
     ScoredFold,
     auprc,
     auroc,
-    mean_auprc,
-    mean_auroc,
-    mean_auroc_difference,
+    between_seed_sd,
+    compare_with_reference,
+    mean_auprc_over_repeats,
+    mean_auroc_difference_over_repeats,
+    mean_auroc_over_repeats,
 )
 from mammo_tf.files import write_text
 
@@ -26,6 +29,7 @@ RESULT_COLUMNS = (
     "model",
     "train_crs",
     "test_cr",
+    "repeat",
     "fold",
     "n",
     "n_positive",
@@ -38,10 +42,12 @@ SUMMARY_COLUMNS = (
     "train_crs",
     "test_cr",
     "folds",
+    "repeats",
     "n",
     "n_positive",
     "auroc",
     "auroc_sd",
+    "auroc_seed_sd",
     "auroc_low",
     "auroc_high",
     "auprc",
@@ -51,6 +57,9 @@ SUMMARY_COLUMNS = (
     "auroc_change",
     "auroc_change_low",
     "auroc_change_high",
+    "auroc_change_p",
+    "auroc_change_p_holm",
+    "non_inferior",
 )
 
 
@@ -63,37 +72,56 @@ class Row:
         model: Name of the model.
         train_crs: Compression ratios of the training images.
         test_cr: Compression ratio of the test images.
-        folds: The scored test cases of each fold.
-        auroc: Mean over folds with the DeLong interval clustered by patient.
-        auprc: Mean over folds with the bootstrap interval over patients.
-        change: AUROC minus that of the reference (the least compressed), paired; None for the
-            reference itself.
+        repeats: For each repeat, the scored test cases of each fold.
+        auroc: Mean over folds and repeats; the interval is clustered by patient and, with more than
+            one repeat, holds the seeds too.
+        auprc: The same of the AUPRC.
+        comparison: AUROC minus that of the reference (the least compressed), paired, with what it
+            says; None for the reference itself.
     """
 
     experiment: str
     model: str
     train_crs: tuple[float, ...]
     test_cr: float
-    folds: tuple[ScoredFold, ...]
+    repeats: tuple[tuple[ScoredFold, ...], ...]
     auroc: Estimate
     auprc: Estimate
-    change: Estimate | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def change(self) -> Estimate | None:
+        """AUROC minus that of the reference; None for the reference itself."""
+        return self.comparison and self.comparison.change
+
+    @property
+    def all_folds(self) -> tuple[ScoredFold, ...]:
+        """The scored folds of all repeats."""
+        return tuple(fold for folds in self.repeats for fold in folds)
 
     @property
     def fold_aurocs(self) -> np.ndarray:
-        """(folds,) AUROC of each fold."""
-        return np.array([auroc(f.labels, f.scores).value for f in self.folds])
+        """(folds,) AUROC of each fold, averaged over repeats."""
+        return self._each_fold(lambda f: auroc(f.labels, f.scores).value)
 
     @property
     def fold_auprcs(self) -> np.ndarray:
-        """(folds,) AUPRC of each fold."""
-        return np.array([auprc(f.labels, f.scores, num_resamples=0).value for f in self.folds])
+        """(folds,) AUPRC of each fold, averaged over repeats."""
+        return self._each_fold(lambda f: auprc(f.labels, f.scores, num_resamples=0).value)
 
     @property
     def counts(self) -> tuple[int, int]:
         """Number of test cases over all folds, and of positive ones."""
-        labels = np.concatenate([fold.labels for fold in self.folds])
+        labels = np.concatenate([fold.labels for fold in self.repeats[0]])
         return len(labels), int(labels.sum())
+
+    @property
+    def num_patients(self) -> int:
+        """Number of patients with a test case."""
+        return len(np.unique(np.concatenate([fold.groups for fold in self.repeats[0]])))
+
+    def _each_fold(self, measure) -> np.ndarray:
+        return np.mean([[measure(fold) for fold in folds] for folds in self.repeats], axis=0)
 
 
 def cratios_text(cratios: Sequence[float]) -> str:
@@ -104,40 +132,44 @@ def cratios_text(cratios: Sequence[float]) -> str:
 def summarise(
     experiment: str,
     model: str,
-    scored: Mapping[tuple[tuple[float, ...], float], Sequence[ScoredFold]],
+    scored: Mapping[tuple[tuple[float, ...], float], Sequence[Sequence[ScoredFold]]],
     *,
     num_resamples: int,
     seed: int,
+    margin: float = 0.02,
 ) -> list[Row]:
     """Computes the summary of an experiment.
 
     Args:
         experiment: "single" or "cross".
         model: Name of the model.
-        scored: {(train_crs, test_cr): scored test cases of each fold}. The first entry is the
-            reference that the others' AUROC is compared with.
+        scored: {(train_crs, test_cr): for each repeat, the scored test cases of each fold}. The
+            first entry is the reference that the others' AUROC is compared with.
         num_resamples: Bootstrap resamples of the AUPRC.
         seed: Seed of the bootstrap.
+        margin: Loss of AUROC that still counts as non-inferior.
 
     Returns:
-        One row for each entry, in order.
+        One row for each entry, in order. Holm's correction is for all of them together.
     """
-    reference = next(iter(scored.values()))
-    rows = []
-    for index, ((train_crs, test_cr), folds) in enumerate(scored.items()):
-        rows.append(
-            Row(
-                experiment=experiment,
-                model=model,
-                train_crs=tuple(train_crs),
-                test_cr=test_cr,
-                folds=tuple(folds),
-                auroc=mean_auroc(folds),
-                auprc=mean_auprc(folds, num_resamples=num_resamples, seed=seed),
-                change=mean_auroc_difference(folds, reference) if index else None,
-            )
+    reference, *others = scored.values()
+    changes = [mean_auroc_difference_over_repeats(repeats, reference) for repeats in others]
+    comparisons = [None, *compare_with_reference(changes, margin=margin)]
+    return [
+        Row(
+            experiment=experiment,
+            model=model,
+            train_crs=tuple(train_crs),
+            test_cr=test_cr,
+            repeats=tuple(map(tuple, repeats)),
+            auroc=mean_auroc_over_repeats(repeats),
+            auprc=mean_auprc_over_repeats(repeats, num_resamples=num_resamples, seed=seed),
+            comparison=comparison,
         )
-    return rows
+        for ((train_crs, test_cr), repeats), comparison in zip(
+            scored.items(), comparisons, strict=True
+        )
+    ]
 
 
 def write_tables(run_dir: Path, rows: Sequence[Row]) -> None:
@@ -150,12 +182,15 @@ def summary_line(row: Row) -> dict[str, object]:
     """One summary row as plain values, keyed by SUMMARY_COLUMNS."""
     count, positives = row.counts
     change = row.change or Estimate(0.0, 0.0, 0.0)
+    said = row.comparison
     return _identity(row) | {
-        "folds": len(row.folds),
+        "folds": len(row.repeats[0]),
+        "repeats": len(row.repeats),
         "n": count,
         "n_positive": positives,
         "auroc": _round(row.auroc.value),
         "auroc_sd": _round(_spread(row.fold_aurocs)),
+        "auroc_seed_sd": _round(between_seed_sd(row.repeats)),
         "auroc_low": _round(row.auroc.low),
         "auroc_high": _round(row.auroc.high),
         "auprc": _round(row.auprc.value),
@@ -165,20 +200,24 @@ def summary_line(row: Row) -> dict[str, object]:
         "auroc_change": _round(change.value),
         "auroc_change_low": _round(change.low),
         "auroc_change_high": _round(change.high),
+        "auroc_change_p": said and _round(said.p_value),
+        "auroc_change_p_holm": said and _round(said.adjusted_p_value),
+        "non_inferior": said and said.non_inferior,
     }
 
 
 def _result_lines(rows: Sequence[Row]):
     for row in rows:
-        values = zip(row.folds, row.fold_aurocs, row.fold_auprcs, strict=True)
-        for index, (fold, area, precision) in enumerate(values):
-            yield _identity(row) | {
-                "fold": index,
-                "n": len(fold.labels),
-                "n_positive": int(np.sum(fold.labels)),
-                "auroc": _round(area),
-                "auprc": _round(precision),
-            }
+        for repeat, folds in enumerate(row.repeats):
+            for index, fold in enumerate(folds):
+                yield _identity(row) | {
+                    "repeat": repeat,
+                    "fold": index,
+                    "n": len(fold.labels),
+                    "n_positive": int(np.sum(fold.labels)),
+                    "auroc": _round(auroc(fold.labels, fold.scores).value),
+                    "auprc": _round(auprc(fold.labels, fold.scores, num_resamples=0).value),
+                }
 
 
 def _identity(row: Row) -> dict[str, object]:

@@ -19,7 +19,7 @@ from mammo_tf.training.cells import CellJob, run_cells
 from mammo_tf.training.classifier_cells import ClassifierCells, data_and_folds
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.reused_model import ReusedModel
-from mammo_tf.training.store import Cell, CellStore, derive_seed
+from mammo_tf.training.store import SEEDS_FOLLOW_FROM, Cell, CellStore, derive_seed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,6 +171,7 @@ def _settings(task, folds, config: ClassifyConfig, seed: int, patch_size: int) -
         "input_shape": list(task.input_shape),
         "data_and_folds": data_and_folds(task, folds),
         "seed": seed,
+        "seeds_follow_from": SEEDS_FOLLOW_FROM,
         "model": to_plain(config.model),
         "training": to_plain(config.training),
     }
