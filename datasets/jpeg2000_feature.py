@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 from mammo_tf.codecs.cratios import format_cratio, join_cratios, normalize_cratios
 from mammo_tf.datasets.grey_image import stretch_to_8_bits
 from mammo_tf.errors import DataError, UserError
+from mammo_tf.graph_calls import numpy_function
 
 MAX_REDUCE = 5  # OpenJPEG's default of six resolutions
 
@@ -94,7 +95,7 @@ class JPEG2000(tfds.features.Image):
             UserError: If the data set does not hold `cratio`, or `reduce` is out of range.
         """
         cratio = self.check(cratio, reduce)
-        image = tf.numpy_function(
+        image = numpy_function(
             lambda content: self._decode(content, cratio, reduce),
             [example],
             self.tf_dtype,

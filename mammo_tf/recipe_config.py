@@ -1,7 +1,7 @@
 """What the configurations of all recipes have, and how the common options change them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -71,3 +71,17 @@ class RecipeConfig:
         }
         values = {name: value for name, value in values.items() if value is not None}
         return apply_overrides(dataclasses.replace(self, **values), overrides)
+
+    @property
+    def augment_cratios(self) -> tuple[float, ...]:
+        """The compression ratios that any augmentation of this configuration draws from."""
+        return tuple(sorted(set(_augment_cratios(self))))
+
+
+def _augment_cratios(config: Any) -> Iterator[float]:
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if entry.name == "augment":
+            yield from value.cratios
+        elif dataclasses.is_dataclass(value):
+            yield from _augment_cratios(value)

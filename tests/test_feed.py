@@ -97,6 +97,44 @@ def test_the_epoch_is_the_union_of_the_arrays():
             assert target == (example in (1, 5))
 
 
+def named_by_peak(num_arrays, num_examples):
+    """Images of one bright pixel, in the row of the example and the column of the array."""
+    stacks = np.zeros((num_arrays, num_examples, 20, 16), "uint16")
+    for source, example in np.ndindex(num_arrays, num_examples):
+        stacks[source, example, example, source] = 1000
+    return list(stacks)
+
+
+def peaks_of(feed):
+    got, targets = collect(feed)
+    peaks = np.array([np.unravel_index(image[..., 0].argmax(), (20, 16)) for image in got])
+    return peaks, targets.ravel()
+
+
+def test_drawn_arrays_show_each_example_once_a_pass_from_one_of_them():
+    indices, labels = np.arange(2, 18), np.arange(20) % 2
+    options = {"input_shape": (20, 16), "batch_size": 5, "draw": True}
+    feed = make_feed(named_by_peak(3, 20), indices, labels, seed=3, **options)
+    counts, passes = np.zeros((20, 3), int), []
+    for _ in range(30):
+        peaks, targets = peaks_of(feed)
+        assert sorted(peaks[:, 0].tolist()) == indices.tolist()
+        np.testing.assert_array_equal(targets, labels[peaks[:, 0]])
+        np.add.at(counts, tuple(peaks.T), 1)
+        passes.append(tuple(peaks[np.argsort(peaks[:, 0]), 1].tolist()))
+    assert len(set(passes)) == 30
+    # 16 examples in 30 passes: each array a third of 480 times, ±10.3; each example meets all.
+    assert (abs(counts.sum(axis=0) - 160) < 42).all()
+    assert (counts[indices] > 0).all()
+    again = make_feed(named_by_peak(3, 20), indices, labels, seed=3, **options)
+    other = make_feed(named_by_peak(3, 20), indices, labels, seed=4, **options)
+    for repeated, same in ((again, True), (other, False)):
+        peaks, _ = peaks_of(repeated)
+        assert (tuple(peaks[np.argsort(peaks[:, 0]), 1].tolist()) == passes[0]) is same
+    with pytest.raises(UserError, match="`draw` needs a `seed`"):
+        make_feed(named_by_peak(3, 20), indices, labels, **options)
+
+
 @pytest.mark.parametrize(
     ("count", "batch_size", "expected"),
     [
@@ -184,7 +222,7 @@ while reads <= 2 and time.monotonic() < deadline:  # the first batch has two ima
     time.sleep(0.01)
 print("reads", reads)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert "NodeDef mentions attribute" not in done.stderr
     # The next batch is read while the first one is used, before anybody asks for it.
     assert int(done.stdout.split()[-1]) > 2, done.stderr

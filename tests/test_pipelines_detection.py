@@ -507,6 +507,32 @@ class TestBatches:
         images, _ = batches_of(examples_of(1, 0), lesion_copies=4).batch(0, 0)
         assert all((images[0] != image).mean() > 0.5 for image in images[1:])
 
+    @pytest.mark.parametrize("mosaic_epochs", [0, 9])
+    def test_each_image_is_shown_at_a_drawn_compression_ratio(self, mosaic_epochs):
+        examples, asked = examples_of(3, 3), []
+
+        def images(cratio):
+            asked.append(cratio)
+            return examples.images(1)
+
+        watched = dataclasses.replace(examples, images=images)
+        config = dataclasses.replace(SAME, cratios=(1, 20, 500))
+        batches = batches_of(watched, augment=config, mosaic_epochs=mosaic_epochs)
+        for epoch in range(4):
+            batches.batch(epoch, 0)
+        assert set(asked) == {1, 20, 500}
+        first = list(asked)
+        asked.clear()
+        again = batches_of(watched, augment=config, mosaic_epochs=mosaic_epochs)
+        for epoch in range(4):
+            again.batch(epoch, 0)
+        assert asked == first
+        asked.clear()
+        plain = dataclasses.replace(config, cratios=())
+        batches_of(watched, augment=plain, mosaic_epochs=mosaic_epochs).batch(0, 0)
+        batches_of(watched, augment=None).batch(0, 0)
+        assert set(asked) == {1}
+
     def test_targets_belong_to_the_images(self):
         """Without changes in an epoch's order, each image comes with its own lesion."""
         examples = examples_of(5, 7)

@@ -136,6 +136,7 @@ def test_a_gain_is_said_as_plainly_as_a_loss():
 def test_what_is_past_the_first_failure_does_not_count():
     said = conclusion(rows({1: 2.0, 20: 2.0, 100: 1.0, 1000: 2.0}))
     assert said[0].startswith("Up to CR20 ")
+    assert "Taken alone CR1K would pass" in said[2]
 
 
 def noisy(strengths, cases, margin=0.02):
@@ -150,7 +151,7 @@ def noisy(strengths, cases, margin=0.02):
 def test_too_few_patients_are_told_how_many_it_would_take():
     table = noisy({1: 1.0, 20: 1.0}, cases=200)
     said = conclusion(table)
-    assert said[0] == "At no compression ratio is a loss of AUROC of more than 0.02 ruled out."
+    assert said[0] == "Not even at CR20 is a loss of AUROC of more than 0.02 ruled out."
     needed = patients_needed(table[1].change, 200)
     assert needed > 1000
     assert f"it would take at least {needed} patients like the 200 here" in said[1]
@@ -255,6 +256,8 @@ def test_folds_and_models_by_option():
         ({"folds": 1}, "between 2 and 20"),
         ({"model": "cnn4"}, "`model` must be one of .*cnn3"),
         ({"overrides": ("training.epoch=3",)}, "Did you mean"),
+        ({"overrides": ("training.augment.cratios=1,20",)}, "--experiment augmented"),
+        ({"overrides": ("margin=0",)}, "margin"),
         ({"overrides": ("model.droput=0.3",)}, r"Did you mean model\.dropout"),
     ],
 )

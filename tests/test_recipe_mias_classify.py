@@ -113,6 +113,19 @@ def test_each_fold_is_tested_on_its_own_patients(opened, division, first_run):
     assert all("@" in name for name in poster.folds[0].example_ids)
 
 
+def test_patches_can_be_had_at_the_ratios_that_augmentation_draws_from(build_records, tmp_path):
+    opened = open_records(build_records(draw_lesions(4)), tmp_path)
+    augment = AugmentConfig(cratios=(20,))
+    config = dataclasses.replace(
+        SMALL, training=dataclasses.replace(SMALL.training, num_test_copies=0, augment=augment)
+    )
+    patches = cut_patches(opened, "centred128", config, seed=1)
+    assert (np.asarray(patches.images(20)) != np.asarray(patches.images(1))).any()
+    other = apply_overrides(config, ("training.augment.cratios=19",))
+    with pytest.raises(UserError, match=r"holds CR 1, 20\. Received: 19"):
+        cut_patches(opened, "centred128", other, seed=1)
+
+
 def test_what_trains_is_in_no_part_that_is_tested(opened, division):
     patches = cut_patches(opened, "centred128", SMALL, seed=1)
     only_train = np.flatnonzero(~patches.evaluated)

@@ -11,6 +11,7 @@ from mammo_tf.cli import recipe_run
 from mammo_tf.errors import UserError
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipe_config import RecipeConfig
+from mammo_tf.recipes.mias.config import MiasConfig
 
 BASE = RecipeConfig(dataset="ncc")
 OPTIONS = {
@@ -82,6 +83,29 @@ def test_the_summary_is_kept_and_printed_with_the_phantoms_warning(opened, tmp_p
     ((name, config, run_dir, paths),) = opened
     assert (name, config.seed, run_dir) == ("hello", 4, "runs/hello")
     assert (paths.manual_dir, paths.max_quarantine) == ("raw", 0.5)
+
+
+def test_the_data_set_is_opened_with_the_ratios_that_augmentation_draws_from(monkeypatch, tmp_path):
+    config = MiasConfig().with_options(
+        overrides=(
+            "classify.training.augment.cratios=100,20",
+            "detect.training.augment.cratios=20,500",
+        )
+    )
+    assert config.augment_cratios == (20, 100, 500)
+    assert BASE.augment_cratios == ()
+    given = {}
+
+    def open_data(*args, **options):
+        given.update(options)
+        return SimpleNamespace(describe=dict)
+
+    monkeypatch.setattr(recipe_run, "open_data", open_data)
+    with recipe_run.open_run("mias", config, tmp_path / "run", None):
+        pass
+    assert given["cratios"] == [1, 20, 100, 500]
+    with pytest.raises(UserError, match="from 1"):
+        MiasConfig().with_options(overrides=("detect.training.augment.cratios=0.5",))
 
 
 def test_json_and_settings_alone(opened, capsys):

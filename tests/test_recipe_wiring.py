@@ -13,6 +13,7 @@ from mammo_tf.codecs.jpeg2000 import encode_ladder
 from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.models.registry import ModelConfig
+from mammo_tf.pipelines.augment import AugmentConfig
 from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression import data, grid
@@ -20,6 +21,7 @@ from mammo_tf.recipes.compression import run as recipe
 from mammo_tf.recipes.compression.command import compression
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.detail import measure_detail, write_detail
+from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 from mammo_tf.recipes.compression.summarise import summarise, write_tables
 from mammo_tf.record import Finding
 from mammo_tf.training.config import TrainingConfig
@@ -61,7 +63,7 @@ def make_task(count=64, official=False, spoil=None):
     )
 
 
-def handed_over(monkeypatch, config, task, **options):
+def handed_over(monkeypatch, config, task, experiment="single", **options):
     """What `score` hands to the grid."""
     given = {}
 
@@ -70,7 +72,7 @@ def handed_over(monkeypatch, config, task, **options):
         return {}
 
     monkeypatch.setattr(grid, "run_grid", run_grid)
-    grid.score(config, task, "single", "nowhere", **options)
+    grid.score(config, task, experiment, "nowhere", **options)
     return given
 
 
@@ -116,6 +118,103 @@ def test_the_model_and_the_training_are_the_configuration_s(monkeypatch):
         ((20,), (20,), 0),
         ((20,), (20,), 1),
     ]
+
+
+CRS = (1, 15, 20)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "expected"),
+    [
+        ("single", {(1,): (1,), (15,): (15,), (20,): (20,)}),
+        ("cross", {(1,): CRS, (15,): CRS, (20,): CRS}),
+        ("test_only", {(1,): CRS}),
+        ("training_only", {(1,): (1,), (15,): (1,), (20,): (1,)}),
+        ("mixture", {(1,): CRS, (1, 15): CRS, CRS: CRS}),
+        ("augmented", {CRS: CRS}),
+    ],
+)
+def test_what_an_experiment_trains_on_and_tests_at(monkeypatch, experiment, expected):
+    config = dataclasses.replace(CONFIG, cratios=CRS)
+    given = handed_over(monkeypatch, config, make_task(), experiment=experiment)
+    found = {(cell.train_crs, cell.fold): cell.test_crs for cell in given["cells"]}
+    assert found == {(crs, k): tested for crs, tested in expected.items() for k in range(2)}
+    drawn = given["config"].augment.cratios
+    assert drawn == (CRS if experiment == "augmented" else ())
+    assert dataclasses.replace(given["config"], augment=AugmentConfig()) == CONFIG.training
+
+
+@pytest.mark.parametrize(
+    ("experiment", "reference"),
+    [
+        ("single", ((1,), 1)),
+        ("cross", ((1,), 1)),
+        ("test_only", ((1,), 1)),
+        ("training_only", ((1,), 1)),
+        ("mixture", ((1,), 20)),
+        ("augmented", (CRS, 1)),
+    ],
+)
+def test_what_a_row_is_compared_with(experiment, reference):
+    assert EXPERIMENTS[experiment].reference_of((1, 15), 20, CRS) == reference
+
+
+@pytest.mark.slow
+def test_another_experiment_joins_what_is_there_and_shares_its_networks(
+    opened, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(recipe_run, "open_data", lambda *args, **options: opened)
+    monkeypatch.setattr(OpenData, "binary_task", lambda *args, **options: make_task())
+    config = dataclasses.replace(CONFIG, task="pairs", num_resamples=100)
+    folder = tmp_path / "run"
+
+    def run(*experiments, repeats=1):
+        options = {"paths": DataPaths(), "run_dir": str(folder), "repeats": repeats}
+        recipe.run(config, experiments=experiments, **options)
+        with (folder / "summary.csv").open(newline="") as lines:
+            return list(csv.DictReader(lines))
+
+    single = run("single")
+    trained = {path: path.stat().st_mtime_ns for path in folder.glob("cells/*/*.h5")}
+    assert len(trained) == 4
+    more = run("mixture", "test_only", "training_only", "augmented")
+    assert [row for row in more if row["experiment"] == "single"] == single
+    at = {(row["experiment"], row["train_crs"], row["test_cr"]): row for row in more}
+    assert set(at) == {
+        ("single", "1", "1"),
+        ("single", "20", "20"),
+        ("test_only", "1", "1"),
+        ("test_only", "1", "20"),
+        ("training_only", "1", "1"),
+        ("training_only", "20", "1"),
+        ("mixture", "1", "1"),
+        ("mixture", "1", "20"),
+        ("mixture", "1+20", "1"),
+        ("mixture", "1+20", "20"),
+        ("augmented", "1+20", "1"),
+        ("augmented", "1+20", "20"),
+    }
+    assert all(path.stat().st_mtime_ns == time for path, time in trained.items())
+    names = {path.parent.name for path in folder.glob("cells/*/*.h5")}
+    tags = ("cr1", "cr20", "cr1_20", "any-cr1_20")
+    assert names == {f"cnn3-{tag}-fold{fold}" for tag in tags for fold in (0, 1)}
+    for (experiment, _, test_cr), row in at.items():
+        first = "1+20" if experiment == "augmented" else "1"
+        reference = at[experiment, first, test_cr if experiment == "mixture" else "1"]
+        change = float(row["auroc"]) - float(reference["auroc"])
+        assert float(row["auroc_change"]) == pytest.approx(change, abs=2e-6)
+    page = (folder / "report.html").read_text()
+    for heading in ("in test, or in both", "on a mixture of", "at a random compression"):
+        assert heading in page
+    repeated = run("single", repeats=2)
+    assert {row["experiment"]: row["repeats"] for row in repeated} == {
+        "single": "2",
+        "test_only": "1",
+        "training_only": "1",
+        "mixture": "1",
+        "augmented": "1",
+    }
+    assert run("single") == repeated
 
 
 def test_repeats_are_trainings_of_the_same_folds(monkeypatch, tmp_path):

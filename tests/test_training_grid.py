@@ -213,6 +213,22 @@ def test_training_sees_the_images_of_its_own_ratios_only(tmp_path):
     assert not np.array_equal(scores("c", {20: learnt}), usual)
 
 
+def test_augmentation_draws_from_its_own_ratios_for_training_only(tmp_path):
+    """What is asked of the task: training at drawn ratios, the rest at the cell's own."""
+    task, asked = make_task(), []
+
+    def images(cratio):
+        asked.append(cratio)
+        return task.images(cratio)
+
+    watched = dataclasses.replace(task, images=images)
+    augment = AugmentConfig(cratios=(7, 8), shift_px=2)
+    config = dataclasses.replace(CONFIG, epochs=1, augment=augment, num_test_copies=1)
+    run(tmp_path, [GridCell((20,), 0, (1,))], config, task=watched)
+    assert asked == [7, 8, 20, 1, 1]  # training, validation, test copies, test
+    assert [path.name for path in (tmp_path / "cells").iterdir()] == ["cnn3-any-cr20-fold0"]
+
+
 def test_the_model_is_the_one_that_is_asked_for(tmp_path):
     config = dataclasses.replace(CONFIG, epochs=1)
     options = {"stackwise_num_filters": (2, 3, 5), "dropout": 0.45, "head_pooling": "max"}

@@ -33,7 +33,8 @@ def open_run(
         config: What decides the numbers.
         run_dir: The run folder, new or of this configuration.
         paths: Where raw and built data are.
-        cratios: Compression ratios that the run reads.
+        cratios: Compression ratios that the run reads, beside those that its augmentation draws
+            from.
 
     Yields:
         The folder and the data set.
@@ -46,7 +47,7 @@ def open_run(
             config.dataset,
             paths,
             folder,
-            cratios=cratios,
+            cratios=sorted({*cratios, *config.augment_cratios}),
             variant=config.variant,
             phantom=config.phantom,
         )

@@ -55,6 +55,11 @@ def normalize_cratios(cratios: Iterable[float]) -> tuple[float, ...]:
     return tuple(sorted(check_cratios(cratios)))
 
 
+def check_drawn_cratios(cratios: Iterable[float]) -> tuple[float, ...]:
+    """Returns ratios to draw from as `normalize_cratios` does; () if there are none."""
+    return normalize_cratios(cratios) if tuple(cratios) else ()
+
+
 def format_cratio(cratio: float) -> str:
     """Writes a ratio without a needless ".0" or exponent: "100", "2.5"."""
     return str(int(cratio)) if cratio == int(cratio) else repr(float(cratio))

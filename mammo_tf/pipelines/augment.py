@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mammo_tf.codecs.cratios import check_drawn_cratios
 from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 
@@ -26,6 +27,9 @@ class AugmentConfig:
         scale_range: (lowest, highest) magnification.
         brightness: After standardisation, add up to this many standard deviations, either way.
         contrast: After standardisation, multiply by 1 ± up to this share, 0 to 1 exclusive.
+        cratios: Compression ratios, of which each training image is shown at one, drawn anew in
+            each pass: a layer of the stored ladder, nothing is encoded again. Empty for the ratio
+            that is trained on. Validation, test and test copies keep their own ratio.
         fill_mode: What stands where the stored image ends: "reflect", "nearest" (its edge pixels)
             or "constant" (its darkest level). Stored images with a margin hardly need any.
 
@@ -41,6 +45,7 @@ class AugmentConfig:
     scale_range: tuple[float, float] = (1.0, 1.0)
     brightness: float = 0.0
     contrast: float = 0.0
+    cratios: tuple[float, ...] = ()
     fill_mode: str = "reflect"
 
     def __post_init__(self):
@@ -54,11 +59,12 @@ class AugmentConfig:
                 "`scale_range` must be (lowest, highest) between 0.1 and 10. "
                 f"Received: {self.scale_range}."
             )
+        object.__setattr__(self, "cratios", check_drawn_cratios(self.cratios))
         check_choice("fill_mode", self.fill_mode, FILL_MODES)
 
     @property
     def is_identity(self) -> bool:
-        """True if no image is changed."""
+        """True if no image is changed; `cratios` choose among stored images and do not count."""
         return not self.moves_pixels and not self.changes_intensity
 
     @property

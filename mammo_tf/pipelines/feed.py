@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mammo_tf.breast import darkest_level
 from mammo_tf.errors import UserError
+from mammo_tf.graph_calls import numpy_function
 from mammo_tf.pipelines.augment import (
     AugmentConfig,
     affine_transforms,
@@ -29,13 +30,15 @@ def make_feed(
     seed: int | None = None,
     augment: AugmentConfig | None = None,
     shuffle: bool | None = None,
+    draw: bool = False,
 ) -> tf.data.Dataset:
     """Makes the batches of one part of a fold.
 
     Each pass over the data set is an epoch: the union of `indices` over all `arrays`, every
-    example exactly once. Batches are nearly equal and never of one example (unless that is all
-    there is), since batch normalisation has nothing to learn from one. Order and augmentation
-    follow from the seed, the number of the pass and the example's position; not from threads.
+    example exactly once; or, with `draw`, every example of `indices` once, from one array. Batches
+    are nearly equal and never of one example (unless that is all there is), since batch
+    normalisation has nothing to learn from one. Order, array and augmentation follow from the
+    seed, the number of the pass and the example's position; not from threads.
 
     Images are cut out at the centre (or where the augmentation says), then standardised one by
     one: (x − mean) / max(standard deviation, 1e-5). The paper states no scaling.
@@ -50,6 +53,8 @@ def make_feed(
         seed: Seed of order and augmentation. None: stored order, nothing random.
         augment: Random changes; needs a seed. None for none.
         shuffle: Whether to draw a new order each pass; by default whenever there is a seed.
+        draw: Take each example from one of the arrays, drawn anew each pass, all equally likely;
+            needs a seed.
 
     Returns:
         A finite data set of ((b, height, width, 1) float32, (b, 1) float32).
@@ -73,7 +78,9 @@ def make_feed(
     augment = augment or AugmentConfig()
     _check(arrays, indices, labels, input_shape, batch_size, seed, augment)
     shuffle = seed is not None if shuffle is None else shuffle
-    plan = _Plan(arrays, indices, tuple(input_shape), batch_size, seed, augment, shuffle)
+    if draw and seed is None:
+        raise UserError("`draw` needs a `seed`. Received: seed=None.")
+    plan = _Plan(arrays, indices, tuple(input_shape), batch_size, seed, augment, shuffle, draw)
     feed = plan.batch_numbers().map(
         lambda epoch, number: _load(plan, labels.astype(np.float32), epoch, number),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -110,14 +117,14 @@ def _load(plan: "_Plan", targets: np.ndarray, epoch, number):
     """Reads, cuts out, standardises and augments one batch, in the graph of `Dataset.map`."""
 
     def read(epoch, number):
-        positions, transforms, factors = plan.batch(epoch, number)
+        positions, sources, transforms, factors = plan.batch(epoch, number)
         labels = targets[plan.example_of(positions)][:, None]
-        images = plan.read(positions)
+        images = plan.read(positions, sources)
         return images, plan.levels_outside(images), transforms, factors, labels
 
     # `stateful=False`: with deterministic ops tf.data would run a stateful map without overlap.
     types = (tf.as_dtype(plan.arrays[0].dtype), *[tf.float32] * 4)
-    images, outside, transforms, factors, labels = tf.numpy_function(
+    images, outside, transforms, factors, labels = numpy_function(
         read, [epoch, number], types, stateful=False
     )
     images = tf.cast(tf.ensure_shape(images, (None, *plan.window, 1)), tf.float32)
@@ -136,14 +143,15 @@ def _load(plan: "_Plan", targets: np.ndarray, epoch, number):
 class _Plan:
     """Says which examples are in which batch of which epoch, and reads them."""
 
-    def __init__(self, arrays, indices, input_shape, batch_size, seed, augment, shuffle):
+    def __init__(self, arrays, indices, input_shape, batch_size, seed, augment, shuffle, draw):
         self.arrays = tuple(arrays)
         self.indices = indices
         self.input_shape = input_shape
         self.seed = seed
         self.augment = augment
         self.shuffle = shuffle
-        self.num_examples = len(arrays) * len(indices)
+        self.draw = draw
+        self.num_examples = len(indices) * (1 if draw else len(arrays))
         # At least two examples a batch, wherever there are two.
         whole = -(-self.num_examples // batch_size)
         self.num_batches = max(1, min(whole, self.num_examples // 2))
@@ -157,7 +165,7 @@ class _Plan:
         # A data set has no memory of its passes, but may draw another random number in each.
         passes = tf.data.Dataset.random(seed=0, rerandomize_each_iteration=True).take(1)
         epochs = passes.map(
-            lambda key: tf.numpy_function(self._epoch_of, [key], tf.int64, stateful=False)
+            lambda key: numpy_function(self._epoch_of, [key], tf.int64, stateful=False)
         )
         numbers = epochs.flat_map(
             lambda epoch: tf.data.Dataset.range(self.num_batches).map(lambda n: (epoch, n))
@@ -182,25 +190,28 @@ class _Plan:
                 stored_shape=self.stored_shape,
                 input_shape=self.input_shape,
             )
-        return np.array_split(order, self.num_batches), transforms, factors
+        sources = np.arange(self.num_examples) // len(self.indices)
+        if self.draw:
+            rng = np.random.default_rng([self.seed, epoch, 2])
+            sources = rng.integers(len(self.arrays), size=self.num_examples)
+        return np.array_split(order, self.num_batches), sources, transforms, factors
 
-    def batch(self, epoch, number) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (positions, transforms, intensity factors) of one batch."""
-        batches, transforms, factors = self.epoch_plan(int(epoch))
+    def batch(self, epoch, number) -> tuple[np.ndarray, ...]:
+        """Returns (positions, arrays' numbers, transforms, intensity factors) of one batch."""
+        batches, *drawn = self.epoch_plan(int(epoch))
         positions = batches[int(number)]
-        return positions, transforms[positions], factors[positions]
+        return positions, *(values[positions] for values in drawn)
 
     def example_of(self, positions: np.ndarray) -> np.ndarray:
         """Maps positions in the union of the arrays to indices into one array."""
         return self.indices[positions % len(self.indices)]
 
-    def read(self, positions: np.ndarray) -> np.ndarray:
+    def read(self, positions: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Reads (b, height, width, 1) pixels, of the input's window if no pixel will move."""
         height, width = self.window
         top = (self.stored_shape[0] - height) // 2
         left = (self.stored_shape[1] - width) // 2
         batch = np.empty((len(positions), height, width, 1), self.arrays[0].dtype)
-        sources = positions // len(self.indices)
         for row, (source, example) in enumerate(
             zip(sources, self.example_of(positions), strict=True)
         ):

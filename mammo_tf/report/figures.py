@@ -71,18 +71,53 @@ def metric_figure(
         A PNG data URI.
     """
     figure, axes = _axes(7.2, 4.2)
-    colours = _colours(len(series))
-    for index, ((name, points), colour) in enumerate(zip(series.items(), colours, strict=True)):
+    styles = zip(series.items(), _colours(len(series)), _markers(len(series)), strict=True)
+    for index, ((name, points), colour, marker) in enumerate(styles):
         cratios = np.array(sorted(points), dtype=float)
         values, lows, highs = np.array([_triple(points[c]) for c in sorted(points)]).T
         shift = 1.03 ** (index - (len(series) - 1) / 2)
         bars = np.clip([values - lows, highs - values], 0, None)
-        axes.errorbar(cratios * shift, values, bars, fmt="o-", label=name, color=colour,
-                      capsize=3, markersize=4, linewidth=1.2)  # fmt: skip
+        axes.errorbar(
+            cratios * shift,
+            values,
+            bars,
+            fmt="-",
+            marker=marker,
+            label=name,
+            color=colour,
+            capsize=3,
+            markersize=4,
+            linewidth=1.2,
+        )
     _log_cratio_axis(axes, sorted({c for points in series.values() for c in points}))
     axes.set_ylabel(label)
     if len(series) > 1:
         axes.legend(fontsize=8)
+    return _data_uri(figure)
+
+
+def lines_figure(series: Mapping[str, Mapping[float, float]], label: str) -> str:
+    """Draws values against the compression ratio (log scale), one line for each name.
+
+    Args:
+        series: {name: {cratio: value}}.
+        label: Name of the vertical axis.
+
+    Returns:
+        A PNG data URI.
+
+    Reference:
+        Jo et al. 2021, Fig. 4.
+    """
+    figure, axes = _axes(8.4, 4.8)
+    styles = zip(series.items(), _colours(len(series)), _markers(len(series)), strict=True)
+    for (name, points), colour, marker in styles:
+        cratios = sorted(points)
+        axes.plot(cratios, [points[c] for c in cratios], label=name, color=colour, marker=marker,
+                  markersize=5, linewidth=1.2)  # fmt: skip
+    _log_cratio_axis(axes, sorted({c for points in series.values() for c in points}))
+    axes.set_ylabel(label)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return _data_uri(figure)
 
 
@@ -212,6 +247,11 @@ def _colours(count: int):
     import matplotlib
 
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.8, max(count, 1)))
+
+
+def _markers(count: int) -> list[str]:
+    """Marks that tell lines apart without colour."""
+    return [("os^Dv<>PX*p"[index % 11]) for index in range(count)]
 
 
 def _roc_on_grid(fold: ScoredFold) -> np.ndarray:

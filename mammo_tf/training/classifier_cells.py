@@ -55,7 +55,11 @@ class ClassifierCells:
     def train(
         self, cell: Cell, fold: Fold, cratios: Sequence[float], on_epoch: Callable[[], object]
     ) -> int:
-        """Trains a cell on the union of `cratios` and keeps it. Returns the epochs it took."""
+        """Trains a cell and keeps it. Returns the epochs it took.
+
+        It learns from the union of `cratios`; or, where the augmentation has ratios of its own,
+        from each example once a pass at one of those. It is validated on the union of `cratios`.
+        """
         started = time.monotonic()
         seed = cell.seed(self.seed)
         log_dir = self._log_dir(cell)
@@ -63,7 +67,13 @@ class ClassifierCells:
         model = self.reused.start_anew(seed)
         result = fit_classifier(
             model,
-            self._feed(cratios, fold.train, seed=seed, augment=self.config.augment),
+            self._feed(
+                self.config.augment.cratios or cratios,
+                fold.train,
+                seed=seed,
+                augment=self.config.augment,
+                draw=bool(self.config.augment.cratios),
+            ),
             self._feed(cratios, fold.validation),
             self.config,
             seed=seed,

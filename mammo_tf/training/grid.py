@@ -24,7 +24,8 @@ class GridCell:
     """A cell of the grid: which ratios it learns from, and which it is tested at.
 
     Attributes:
-        train_crs: Compression ratios of the training images; training takes their union.
+        train_crs: Compression ratios of the training images; training takes their union, or where
+            `TrainingConfig.augment` has ratios draws from those.
         fold: Index of the fold.
         test_crs: Compression ratios of the test images.
         repeat: Which of several trainings that differ in their random numbers alone, from 0.
@@ -89,8 +90,9 @@ def run_grid(
 
 
 def _job(shared: ClassifierCells, grid_cell: GridCell, fold: Fold, model: str) -> CellJob:
+    drawn = ("any",) if shared.config.augment.cratios else ()
     tag = f"cr{'_'.join(map(format_cratio, grid_cell.train_crs))}"
-    cell = Cell(model, grid_cell.fold, (tag,), grid_cell.repeat)
+    cell = Cell(model, grid_cell.fold, (*drawn, tag), grid_cell.repeat)
 
     def test() -> dict[float, ScoredFold]:
         scored = {}

@@ -5,6 +5,7 @@ import click
 from mammo_tf.cli.options import Cratios, print_config, recipe_options
 from mammo_tf.found import models
 from mammo_tf.pipelines.task_names import BINARY_TASKS
+from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 
 
 @click.command(context_settings={"show_default": True})
@@ -27,9 +28,10 @@ from mammo_tf.pipelines.task_names import BINARY_TASKS
     "experiments",
     multiple=True,
     default=["single"],
-    type=click.Choice(["single", "cross"]),
-    help="single: train and test at one CR (Table 1). cross: each model at every CR (Table 2). "
-    "May be given twice; cross reuses the models of single.",
+    type=click.Choice(list(EXPERIMENTS)),
+    help=" ".join(f"{name}: {experiment.text}." for name, experiment in EXPERIMENTS.items())
+    + " May be given several times, or later for a finished run, which keeps what it has. Networks "
+    "are trained once and shared; those of mixture see as many images as all its CRs have.",
 )
 @click.option(
     "--cratios", "--crs", "cratios", type=Cratios(), help="Compression ratios, e.g. 1,15,100."

@@ -38,14 +38,25 @@ def _answer(others: Sequence[Row]) -> list[str]:
     margin = others[0].comparison.margin
     passed = largest_non_inferior([row.comparison for row in others])
     if passed is None:
-        answer = [f"At no compression ratio is a loss of AUROC of more than {margin:g} ruled out."]
+        answer = [
+            f"Not even at {cratio_name(others[0].test_cr)} is a loss of AUROC of more than "
+            f"{margin:g} ruled out."
+        ]
     else:
         answer = [
             f"Up to {cratio_name(others[passed].test_cr)} the loss of AUROC is shown to be at most "
             f"{margin:g} (non-inferior at 95 %)."
         ]
     blocking = others[0 if passed is None else passed + 1 :]
-    return [*answer, _why_not(blocking[0])] if blocking else answer
+    if not blocking:
+        return answer
+    alone = [cratio_name(row.test_cr) for row in blocking if row.comparison.non_inferior]
+    if alone:
+        answer.append(
+            f"(Taken alone {', '.join(alone)} would pass; as ratios are tested in order, from the "
+            "mildest on, that does not count.)"
+        )
+    return [answer[0], _why_not(blocking[0]), *answer[1:]]
 
 
 def _why_not(row: Row) -> str:

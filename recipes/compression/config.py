@@ -63,6 +63,11 @@ class CompressionConfig(RecipeConfig):
             check_range("resize_fraction", self.resize_fraction, 0.01, 1)
         check_range("num_resamples", self.num_resamples, 100, 100_000)
         check_range("margin", self.margin, 0.0001, 0.5)
+        if self.training.augment.cratios:
+            raise UserError(
+                "`training.augment.cratios` would train the same network at each compression "
+                "ratio. In this recipe --experiment augmented draws from `cratios`."
+            )
 
 
 PAPER = CompressionConfig(task="pairs")

@@ -21,6 +21,7 @@ from mammo_tf.evaluation import (
 )
 from mammo_tf.files import write_text
 from mammo_tf.pipelines.task import Task
+from mammo_tf.recipes.compression.report_experiments import signed
 from mammo_tf.recipes.compression.summarise import Row
 from mammo_tf.report import Section, Table, figures
 
@@ -178,12 +179,12 @@ def _calibration_section(pairs: Sequence[tuple[Row, Calibration]]) -> Section:
         [
             figures.cratio_name(row.test_cr),
             str(measured.ece),
-            _signed(measured.ece_change),
+            signed(measured.ece_change),
             str(measured.brier),
-            _signed(measured.brier_change),
+            signed(measured.brier_change),
             str(measured.sensitivity),
             str(measured.specificity),
-            _signed(measured.threshold_shift),
+            signed(measured.threshold_shift),
         ]
         for row, measured in pairs
     ]
@@ -227,9 +228,5 @@ def _subgroup_cells(rows: Sequence[SubgroupRow]) -> list[str]:
     if rows[0].auroc is None:
         return ["–"] * (1 + len(rows))
     count, positive = rows[0].num_cases
-    changes = [_signed(row.change) for row in rows[1:]]
+    changes = [signed(row.change) for row in rows[1:]]
     return [f"{count} ({positive})", str(rows[0].auroc), *changes]
-
-
-def _signed(change: Estimate) -> str:
-    return f"{change.value:+.2f} ({change.low:+.2f}, {change.high:+.2f})"

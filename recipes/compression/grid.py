@@ -1,11 +1,14 @@
 """Which cells an experiment needs, and its scores."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression.config import CompressionConfig
+from mammo_tf.recipes.compression.experiments import EXPERIMENTS
+from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import divide_task
 from mammo_tf.training.grid import GridCell, run_grid
 
@@ -21,8 +24,7 @@ def score(
     Args:
         config: The run's configuration.
         task: The run's task.
-        experiment: "single" (a model is tested at its own CR: Table 1) or "cross" (at every CR:
-            Table 2).
+        experiment: A key of `EXPERIMENTS`.
         run_dir: The run folder.
         repeats: Trainings of each cell, which differ in their random numbers alone; the folds are
             the same in all.
@@ -32,11 +34,9 @@ def score(
     """
     folds = divide_task(task, config.split, seed=config.seed)
     cells = [
-        GridCell(
-            (cratio,), fold.index, (cratio,) if experiment == "single" else config.cratios, repeat
-        )
+        GridCell(train_crs, fold.index, test_crs, repeat)
         for repeat in range(repeats)
-        for cratio in config.cratios
+        for train_crs, test_crs in EXPERIMENTS[experiment].tests_of(config.cratios).items()
         for fold in folds
     ]
     scores = run_grid(
@@ -44,7 +44,7 @@ def score(
         cells,
         folds=folds,
         model=config.model,
-        config=config.training,
+        config=_training(config, experiment),
         run_dir=run_dir,
         seed=config.seed,
     )
@@ -53,3 +53,10 @@ def score(
         row = rows.setdefault((cell.train_crs, test_cr), [[] for _ in range(repeats)])
         row[cell.repeat].append(scored)
     return {key: tuple(map(tuple, of_repeats)) for key, of_repeats in rows.items()}
+
+
+def _training(config: CompressionConfig, experiment: str) -> TrainingConfig:
+    if not EXPERIMENTS[experiment].draws:
+        return config.training
+    augment = dataclasses.replace(config.training.augment, cratios=config.cratios)
+    return dataclasses.replace(config.training, augment=augment)

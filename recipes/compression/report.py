@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammo_tf.evaluation import Estimate
 from mammo_tf.recipes.compression import paper_numbers
 from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
+from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
 from mammo_tf.recipes.compression.samples import Sample
 from mammo_tf.recipes.compression.summarise import Row
 from mammo_tf.report import Figure, Section, Table, figures, render_page
@@ -50,13 +50,11 @@ class Findings:
 def render_report(findings: Findings) -> str:
     """Renders the report as one self-contained HTML page."""
     single = [row for row in findings.rows if row.experiment == "single"]
-    cross = [row for row in findings.rows if row.experiment == "cross"]
     sections = []
     if single:
         sections += [_answer(single, findings), _single(single, findings), _curves(single)]
         sections += detail_sections(findings.detail) if findings.detail else []
-    if cross:
-        sections.append(_cross(cross))
+    sections += experiment_sections(findings.rows)
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
     return render_page(
         title=_title(findings),
@@ -121,9 +119,7 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
             figures.cratio_name(row.test_cr),
             str(row.auroc),
             _spread(row.fold_aurocs),
-            f"{row.change.value:+.2f} ({row.change.low:+.2f}, {row.change.high:+.2f})"
-            if row.change
-            else "reference",
+            signed(row.change) if row.change else "reference",
             *_said(row),
             str(row.auprc),
             _spread(row.fold_auprcs),
@@ -173,51 +169,6 @@ def _curves(rows: Sequence[Row]) -> Section:
             ),
         ],
     )
-
-
-def _cross(rows: Sequence[Row]) -> Section:
-    parts = []
-    for metric in ("auroc", "auprc"):
-        parts += [_matrix(rows, metric), _cross_table(rows, metric)]
-    text = "Rows: the compression ratio of the training images. Columns: that of the test images."
-    return Section("Trained at one compression ratio, tested at all", [text], parts)
-
-
-def _axes_of(rows: Sequence[Row]) -> tuple[list, list]:
-    return (
-        list(dict.fromkeys(row.train_crs for row in rows)),
-        list(dict.fromkeys(row.test_cr for row in rows)),
-    )
-
-
-def _model_name(train_crs: tuple[float, ...]) -> str:
-    return "M-" + "+".join(figures.cratio_name(cratio) for cratio in train_crs)
-
-
-def _matrix(rows: Sequence[Row], metric: str) -> Figure:
-    trained, tested = _axes_of(rows)
-    values = np.full((len(trained), len(tested)), np.nan)
-    for row in rows:
-        place = trained.index(row.train_crs), tested.index(row.test_cr)
-        values[place] = getattr(row, metric).value
-    names = [_model_name(crs) for crs in trained]
-    columns = [figures.cratio_name(cratio) for cratio in tested]
-    picture = figures.matrix_figure(values, names, columns, metric.upper())
-    return Figure(picture, f"Mean {metric.upper()} over folds.")
-
-
-def _cross_table(rows: Sequence[Row], metric: str) -> Table:
-    trained, tested = _axes_of(rows)
-    cells: dict[tuple, str] = {}
-    for row in rows:
-        value: Estimate = getattr(row, metric)
-        paper = None
-        if len(row.train_crs) == 1:
-            paper = paper_numbers.cross(metric, row.train_crs[0], row.test_cr)
-        cells[row.train_crs, row.test_cr] = f"{value}" + (f" [{paper[0]:.2f}]" if paper else "")
-    body = [[_model_name(t), *(cells.get((t, c), "–") for c in tested)] for t in trained]
-    header = ["Model", *(figures.cratio_name(cratio) for cratio in tested)]
-    return Table(header, body, f"{metric.upper()} (95 % CI), in brackets the paper's (Table 2).")
 
 
 def _quality(quality: Sequence[Quality]) -> Section | None:

@@ -17,13 +17,16 @@ from mammo_tf.recipes.compression import data
 from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.detail import Detail, measure_detail, write_detail
+from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 from mammo_tf.recipes.compression.grid import Scored, score
 from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
 from mammo_tf.recipes.compression.report import Findings, render_report
+from mammo_tf.recipes.compression.report_experiments import network_name
 from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.recipes.compression.summarise import (
     Row,
     cratios_text,
+    read_experiments,
     summarise,
     summary_line,
     write_tables,
@@ -45,7 +48,7 @@ def run(
 
     Args:
         config: What decides the numbers.
-        experiments: "single", "cross" or both.
+        experiments: Keys of `EXPERIMENTS`; what the run folder has already is kept.
         paths: Where raw and built data are.
         run_dir: The run folder, new or of this configuration.
         repeats: Trainings of each network; a finished run can be given more.
@@ -65,16 +68,28 @@ def run(
             config.task, cratios=config.cratios, fraction=config.resize_fraction, seed=config.seed
         )
         rows = []
-        for experiment in experiments:
-            scored = score(config, task, experiment, folder, repeats=repeats)
+        for experiment, count in _all_experiments(folder, experiments, repeats).items():
+            scored = score(config, task, experiment, folder, repeats=count)
             rows += _summarise(config, experiment, scored)
             _write_predictions(folder, experiment, scored)
-        write_tables(folder, rows)
+            # Not before all are scored that were there: a table never loses rows.
+            if {row.experiment for row in rows} >= read_experiments(folder).keys():
+                write_tables(folder, rows)
         quality = _quality(config, opened)
         detail = _detail(config, task, rows, folder)
         report = _write_report(config, task, opened, rows, quality, detail, folder)
     _print(rows, quality, report, task, as_json)
     return rows
+
+
+def _all_experiments(folder: Path, asked: Sequence[str], repeats: int) -> dict[str, int]:
+    """Repeats of each experiment: those of the run folder, and those asked for."""
+    kept = read_experiments(folder)
+    wanted = {name: max(repeats * (name in asked), kept.get(name, 0)) for name in EXPERIMENTS}
+    for name, count in wanted.items():
+        if name in asked and count > repeats:
+            click.echo(f"{name}: the {count} repeats that the run folder has are kept.", err=True)
+    return {name: count for name, count in wanted.items() if count}
 
 
 def _summarise(config: CompressionConfig, experiment: str, scored: Scored) -> list[Row]:
@@ -85,6 +100,9 @@ def _summarise(config: CompressionConfig, experiment: str, scored: Scored) -> li
         num_resamples=config.num_resamples,
         seed=config.seed,
         margin=config.margin,
+        reference_of={
+            key: EXPERIMENTS[experiment].reference_of(*key, config.cratios) for key in scored
+        },
     )
 
 
@@ -203,10 +221,13 @@ def _print(
         return
     if task.is_phantom:
         click.echo(PHANTOM_NOTE)
-    click.echo(f"{'trained on':<12}{'tested on':<11}{'AUROC (95 % CI)':<22}AUPRC (95 % CI)")
+    header = f"{'experiment':<15}{'network':<16}{'tested on':<11}"
+    click.echo(f"{header}{'AUROC (95 % CI)':<22}AUPRC (95 % CI)")
     for row in rows:
-        trained = "+".join(cratio_name(cratio) for cratio in row.train_crs)
-        click.echo(f"{trained:<12}{cratio_name(row.test_cr):<11}{row.auroc!s:<22}{row.auprc}")
+        name = (
+            f"{row.experiment:<15}{network_name(row.train_crs):<16}{cratio_name(row.test_cr):<11}"
+        )
+        click.echo(f"{name}{row.auroc!s:<22}{row.auprc}")
     for sentence in said:
         click.echo(sentence)
     click.echo(f"Report: {report}")

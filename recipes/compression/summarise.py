@@ -23,7 +23,9 @@ from mammo_tf.evaluation import (
     mean_auroc_over_repeats,
 )
 from mammo_tf.files import write_text
+from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 
+MAX_REPEATS = 100
 RESULT_COLUMNS = (
     "experiment",
     "model",
@@ -68,7 +70,7 @@ class Row:
     """One line of the summary: a model trained at some CRs and tested at one.
 
     Attributes:
-        experiment: "single" or "cross".
+        experiment: A key of `EXPERIMENTS`.
         model: Name of the model.
         train_crs: Compression ratios of the training images.
         test_cr: Compression ratio of the test images.
@@ -137,24 +139,32 @@ def summarise(
     num_resamples: int,
     seed: int,
     margin: float = 0.02,
+    reference_of: Mapping[tuple, tuple] | None = None,
 ) -> list[Row]:
     """Computes the summary of an experiment.
 
     Args:
-        experiment: "single" or "cross".
+        experiment: A key of `EXPERIMENTS`.
         model: Name of the model.
         scored: {(train_crs, test_cr): for each repeat, the scored test cases of each fold}. The
-            first entry is the reference that the others' AUROC is compared with.
+            first entry is the reference that the others' AUROC is compared with, unless
+            `reference_of` says more.
         num_resamples: Bootstrap resamples of the AUPRC.
         seed: Seed of the bootstrap.
         margin: Loss of AUROC that still counts as non-inferior.
+        reference_of: Maps a key of `scored` to that of its reference; a row that is its own has no
+            comparison. None for the first entry.
 
     Returns:
         One row for each entry, in order. Holm's correction is for all of them together.
     """
-    reference, *others = scored.values()
-    changes = [mean_auroc_difference_over_repeats(repeats, reference) for repeats in others]
-    comparisons = [None, *compare_with_reference(changes, margin=margin)]
+    first = next(iter(scored))
+    references = {key: (reference_of or {}).get(key, first) for key in scored}
+    compared = [key for key in scored if references[key] != key]
+    changes = [
+        mean_auroc_difference_over_repeats(scored[key], scored[references[key]]) for key in compared
+    ]
+    said = dict(zip(compared, compare_with_reference(changes, margin=margin), strict=True))
     return [
         Row(
             experiment=experiment,
@@ -164,11 +174,9 @@ def summarise(
             repeats=tuple(map(tuple, repeats)),
             auroc=mean_auroc_over_repeats(repeats),
             auprc=mean_auprc_over_repeats(repeats, num_resamples=num_resamples, seed=seed),
-            comparison=comparison,
+            comparison=said.get((train_crs, test_cr)),
         )
-        for ((train_crs, test_cr), repeats), comparison in zip(
-            scored.items(), comparisons, strict=True
-        )
+        for (train_crs, test_cr), repeats in scored.items()
     ]
 
 
@@ -176,6 +184,20 @@ def write_tables(run_dir: Path, rows: Sequence[Row]) -> None:
     """Writes results.csv (one line a fold) and summary.csv (one line a row) atomically."""
     write_text(run_dir / "results.csv", _csv(RESULT_COLUMNS, _result_lines(rows)))
     write_text(run_dir / "summary.csv", _csv(SUMMARY_COLUMNS, map(summary_line, rows)))
+
+
+def read_experiments(run_dir: Path) -> dict[str, int]:
+    """Returns the repeats of each experiment that a run folder's summary.csv has; {} if none."""
+    try:
+        with (run_dir / "summary.csv").open(encoding="utf-8", newline="") as lines:
+            found = [(row["experiment"], row["repeats"]) for row in csv.DictReader(lines)]
+    except (OSError, KeyError, ValueError, csv.Error):
+        return {}
+    return {
+        name: min(int(count), MAX_REPEATS)
+        for name, count in found
+        if name in EXPERIMENTS and count and count.isdecimal() and len(count) < 4
+    }
 
 
 def summary_line(row: Row) -> dict[str, object]:

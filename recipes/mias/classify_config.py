@@ -162,7 +162,10 @@ def cut_patches(opened: OpenData, variant: str, config: ClassifyConfig, *, seed:
             by_class=True,
             **shared,
         )
-    return make_task(plan, opened.catalog, opened.builder, cratios=(1,), cache_dir=opened.cache_dir)
+    cratios = {1, *config.training.augment.cratios}
+    return make_task(
+        plan, opened.catalog, opened.builder, cratios=sorted(cratios), cache_dir=opened.cache_dir
+    )
 
 
 def _check_names(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -76,7 +76,10 @@ def detect(
         DataError: If a record is damaged.
     """
     plan = detection(opened.catalog, size=2 * config.shape[0])
-    task = make_task(plan, opened.catalog, opened.builder, cratios=(1,), cache_dir=opened.cache_dir)
+    cratios = sorted({1, *config.training.augment.cratios})
+    task = make_task(
+        plan, opened.catalog, opened.builder, cratios=cratios, cache_dir=opened.cache_dir
+    )
     return train_and_look(list_jobs(task, division, config, seed), config, run_dir, seed)
 
 

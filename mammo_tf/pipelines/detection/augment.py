@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from mammo_tf.boxes import pairwise_iou
+from mammo_tf.codecs.cratios import check_drawn_cratios
 from mammo_tf.config import check_range
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -30,6 +31,8 @@ class DetectionAugmentConfig:
         max_canvas: Most side of that canvas as a multiple of the image's; 4 in SSD.
         gamma: The exponent of grey values is drawn between 1 / (1 + gamma) and 1 + gamma.
         contrast: Grey values are multiplied by 1 ± up to this share, 0 to 1 exclusive.
+        cratios: Compression ratios, of which each training image, or tile of a mosaic, is shown at
+            one, drawn anew each time: a layer of the stored ladder. Empty for the original.
         noise: Standard deviation, in grey levels of 255, up to which noise is added.
 
     Raises:
@@ -49,6 +52,7 @@ class DetectionAugmentConfig:
     gamma: float = 0.3
     contrast: float = 0.2
     noise: float = 4.0
+    cratios: tuple[float, ...] = ()
 
     def __post_init__(self):
         ranges = {
@@ -63,6 +67,11 @@ class DetectionAugmentConfig:
         }
         for name, (low, high) in ranges.items():
             check_range(name, getattr(self, name), low, high)
+        object.__setattr__(self, "cratios", check_drawn_cratios(self.cratios))
+
+    def draw_cratio(self, rng: np.random.Generator) -> float:
+        """Returns the compression ratio that an image is shown at; nothing is drawn if all are."""
+        return self.cratios[rng.integers(len(self.cratios))] if self.cratios else 1
 
 
 def augment(

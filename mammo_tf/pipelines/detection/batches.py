@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from mammo_tf.errors import UserError
+from mammo_tf.graph_calls import numpy_function
 from mammo_tf.models.ssd.boxes import make_targets
 from mammo_tf.pipelines.detection.augment import (
     WHOLE,
@@ -90,7 +91,6 @@ class DetectionBatches(keras.utils.PyDataset):
                 f"least 0. Received: {batch_size}, {lesion_copies}, {normals_per_lesion}."
             )
         self.task = task
-        self.images = task.images(1)
         self.default_boxes = default_boxes
         self.shape = tuple(shape)
         self.batch_size = batch_size
@@ -149,15 +149,16 @@ class DetectionBatches(keras.utils.PyDataset):
         return rng.permutation(np.concatenate([np.tile(self.lesions, self.lesion_copies), normals]))
 
     def _make(self, number: int, epoch: int, position: int):
-        image, boxes = self.images[number], self.task.boxes[number]
-        labels = self.task.box_labels[number]
+        boxes, labels = self.task.boxes[number], self.task.box_labels[number]
         rng = np.random.default_rng([self.seed, epoch, 1, position])
         if self.augment is None:
+            image = self.task.images(1)[number]
             boxes, kept = boxes_in_window(boxes, WHOLE)
             image, labels = cut_window(image, WHOLE, self.shape), labels[kept]
         elif epoch < self.mosaic_epochs:
             image, boxes, labels = make_mosaic(self.task, self.augment, rng, shape=self.shape)
         else:
+            image = self.task.images(self.augment.draw_cratio(rng))[number]
             image, boxes, labels = augment(
                 image, boxes, labels, self.augment, rng, shape=self.shape
             )
@@ -190,7 +191,7 @@ def make_detection_feed(batches: DetectionBatches, *, workers: int = 2):
     height, width = batches.shape
 
     def make(epoch, index):
-        images, targets = tf.numpy_function(
+        images, targets = numpy_function(
             lambda e, i: batches.batch(int(e), int(i)), (epoch, index), (tf.float32, tf.float32)
         )
         images.set_shape((None, height, width, 3))

@@ -34,7 +34,7 @@ def make_mosaic(
 
     Args:
         task: Images with boxes, and without.
-        config: Flips, turns and grey values of the tiles; zooms are not used.
+        config: Flips, turns, grey values and compression ratios of the tiles; zooms are not used.
         rng: Source of chance.
         shape: (height, width) of the result.
         tiles: Tiles along each side; a tile shows 1 / tiles of an image's side, at the size that
@@ -70,7 +70,8 @@ def make_mosaic(
 
 def _tile(task, number: int, with_lesion: bool, config, rng, size, *, side: float):
     """Cuts one window, turned and flipped, with the boxes whose middle it shows."""
-    image, boxes = task.images(1)[number], np.asarray(task.boxes[number], float)
+    image = task.images(config.draw_cratio(rng))[number]
+    boxes = np.asarray(task.boxes[number], float)
     middle = _lesion(boxes, side, rng) if with_lesion else _tissue(image, rng)
     reach = side * _DIAGONAL / 2
     wide = (*(middle - reach), *(middle + reach))

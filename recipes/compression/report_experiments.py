@@ -1,0 +1,169 @@
+"""The report's sections on experiments other than "single"."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mammo_tf.evaluation import Estimate
+from mammo_tf.recipes.compression import paper_numbers
+from mammo_tf.recipes.compression.summarise import Row
+from mammo_tf.report import Figure, Section, Table, figures
+
+THREE_WAYS = {
+    "single": "compressed in training and test",
+    "training_only": "compressed in training only",
+    "test_only": "compressed in test only",
+}
+
+
+def experiment_sections(rows: Sequence[Row]) -> list[Section]:
+    """Returns the sections of what was run.
+
+    Args:
+        rows: Rows of all experiments.
+    """
+    of = {name: [row for row in rows if row.experiment == name] for name in _SECTIONS}
+    ways = {name: [row for row in rows if row.experiment == name] for name in THREE_WAYS}
+    sections = [_three_ways(ways)] if ways["training_only"] or ways["test_only"] else []
+    return sections + [make(of[name]) for name, make in _SECTIONS.items() if of[name]]
+
+
+def network_name(train_crs: tuple[float, ...]) -> str:
+    """Names a network by what it learnt from, as the paper does: M-CR15, M-CR1toCR11K."""
+    first, last = figures.cratio_name(train_crs[0]), figures.cratio_name(train_crs[-1])
+    return f"M-{first}" if len(train_crs) == 1 else f"M-{first}to{last}"
+
+
+def _three_ways(ways: dict[str, Sequence[Row]]) -> Section:
+    shown = {
+        THREE_WAYS[name]: {_compressed_at(row): row for row in rows}
+        for name, rows in ways.items()
+        if rows
+    }
+    ratios = sorted({cratio for points in shown.values() for cratio in points})
+    header = ["CR", *(f"AUROC {text} (95 % CI), change" for text in shown)]
+    body = [
+        [
+            figures.cratio_name(cratio),
+            *(_with_change(points.get(cratio)) for points in shown.values()),
+        ]
+        for cratio in ratios
+    ]
+    series = {
+        text: {cratio: row.auroc for cratio, row in points.items()}
+        for text, points in shown.items()
+    }
+    return Section(
+        "Compressed in training, in test, or in both",
+        ["What meets compressed images decides what is lost."],
+        [
+            Table(
+                header,
+                body,
+                "Change: of AUROC, paired, against the first compression ratio of all.",
+            ),
+            Figure(
+                figures.metric_figure(series, "AUROC"),
+                "AUROC with 95 % interval against the compression ratio of what is compressed.",
+            ),
+        ],
+    )
+
+
+def _compressed_at(row: Row) -> float:
+    return row.train_crs[0] if row.experiment == "training_only" else row.test_cr
+
+
+def _with_change(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    return f"{row.auroc}" if row.change is None else f"{row.auroc}, {signed(row.change)}"
+
+
+def signed(change: Estimate) -> str:
+    """A change and its interval: "-0.02 (-0.04, +0.01)"."""
+    return f"{change.value:+.2f} ({change.low:+.2f}, {change.high:+.2f})"
+
+
+def _mixture(rows: Sequence[Row]) -> Section:
+    """Fig. 4."""
+    trained, tested = _axes_of(rows)
+    at = {(row.train_crs, row.test_cr): row for row in rows}
+    series = {
+        network_name(crs): {cratio: at[crs, cratio].auroc.value for cratio in tested}
+        for crs in trained
+    }
+    header = ["Network", *(figures.cratio_name(cratio) for cratio in tested)]
+    body = [[network_name(crs), *(_with_change(at[crs, c]) for c in tested)] for crs in trained]
+    return Section(
+        "Trained on a mixture of compression ratios",
+        ["Each network learns from every training image at each of its compression ratios."],
+        [
+            Figure(
+                figures.lines_figure(series, "AUROC"),
+                "Mean AUROC of each network against the compression ratio of the test images; the "
+                "paper's Fig. 4. Intervals are in the table.",
+            ),
+            Table(
+                header,
+                body,
+                f"AUROC (95 % CI), and its paired change against {network_name(trained[0])} on the "
+                "same test images. The paper prints no numbers of its Fig. 4.",
+            ),
+        ],
+    )
+
+
+def _augmented(rows: Sequence[Row]) -> Section:
+    header = ["Tested on", "AUROC (95 % CI), change", "AUPRC (95 % CI)"]
+    body = [[figures.cratio_name(row.test_cr), _with_change(row), str(row.auprc)] for row in rows]
+    return Section(
+        "Trained at a random compression ratio of each image",
+        ["In each pass every training image is shown at one of the compression ratios."],
+        [Table(header, body, "Change: of AUROC, paired, against the first row. Not in the paper.")],
+    )
+
+
+def _cross(rows: Sequence[Row]) -> Section:
+    """Table 2."""
+    parts = []
+    for metric in ("auroc", "auprc"):
+        parts += [_matrix(rows, metric), _cross_table(rows, metric)]
+    text = "Rows: the compression ratio of the training images. Columns: that of the test images."
+    return Section("Trained at one compression ratio, tested at all", [text], parts)
+
+
+def _axes_of(rows: Sequence[Row]) -> tuple[list, list]:
+    return (
+        list(dict.fromkeys(row.train_crs for row in rows)),
+        list(dict.fromkeys(row.test_cr for row in rows)),
+    )
+
+
+def _matrix(rows: Sequence[Row], metric: str) -> Figure:
+    trained, tested = _axes_of(rows)
+    values = np.full((len(trained), len(tested)), np.nan)
+    for row in rows:
+        place = trained.index(row.train_crs), tested.index(row.test_cr)
+        values[place] = getattr(row, metric).value
+    names = [network_name(crs) for crs in trained]
+    columns = [figures.cratio_name(cratio) for cratio in tested]
+    picture = figures.matrix_figure(values, names, columns, metric.upper())
+    return Figure(picture, f"Mean {metric.upper()} over folds.")
+
+
+def _cross_table(rows: Sequence[Row], metric: str) -> Table:
+    trained, tested = _axes_of(rows)
+    cells: dict[tuple, str] = {}
+    for row in rows:
+        value: Estimate = getattr(row, metric)
+        paper = None
+        if len(row.train_crs) == 1:
+            paper = paper_numbers.cross(metric, row.train_crs[0], row.test_cr)
+        cells[row.train_crs, row.test_cr] = f"{value}" + (f" [{paper[0]:.2f}]" if paper else "")
+    body = [[network_name(t), *(cells.get((t, c), "–") for c in tested)] for t in trained]
+    header = ["Model", *(figures.cratio_name(cratio) for cratio in tested)]
+    return Table(header, body, f"{metric.upper()} (95 % CI), in brackets the paper's (Table 2).")
+
+
+_SECTIONS = {"cross": _cross, "mixture": _mixture, "augmented": _augmented}
