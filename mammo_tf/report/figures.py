@@ -33,8 +33,8 @@ def roc_figure(curves: Mapping[str, Sequence[ScoredFold]]) -> str:
     """
     figure, axes = _axes(6.4, 5.2)
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1, linestyle="--")
-    for (name, folds), colour in zip(curves.items(), _colours(len(curves)), strict=True):
-        _band(axes, _GRID, [_roc_on_grid(fold) for fold in folds], name, colour)
+    for (name, folds), style in zip(curves.items(), _line_styles(len(curves)), strict=True):
+        _band(axes, _GRID, [_roc_on_grid(fold) for fold in folds], name, **style)
     axes.set(xlabel="False positive rate", ylabel="True positive rate", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(fontsize=8, loc="lower right")
     return _data_uri(figure)
@@ -51,8 +51,8 @@ def pr_figure(curves: Mapping[str, Sequence[ScoredFold]], prevalence: float) -> 
     """
     figure, axes = _axes(6.4, 5.2)
     axes.axhline(prevalence, color="0.75", linewidth=1, linestyle="--")
-    for (name, folds), colour in zip(curves.items(), _colours(len(curves)), strict=True):
-        _band(axes, _GRID, [_pr_on_grid(fold) for fold in folds], name, colour)
+    for (name, folds), style in zip(curves.items(), _line_styles(len(curves)), strict=True):
+        _band(axes, _GRID, [_pr_on_grid(fold) for fold in folds], name, **style)
     axes.set(xlabel="Recall", ylabel="Precision", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(fontsize=8, loc="best")
     return _data_uri(figure)
@@ -154,8 +154,10 @@ def froc_figure(
         A PNG data URI.
     """
     figure, axes = _axes(7.2, 4.6)
-    for (name, (rates, values)), colour in zip(curves.items(), _colours(len(curves)), strict=True):
-        axes.step(rates, values, where="post", label=name, color=colour, linewidth=1.5)
+    for (name, (rates, values)), style in zip(
+        curves.items(), _line_styles(len(curves)), strict=True
+    ):
+        axes.step(rates, values, where="post", label=name, linewidth=1.5, **style)
     axes.set(xlabel="False positives an image", ylabel="Sensitivity")
     axes.set(xlim=(0, max_rate), ylim=(0, 1.01))
     axes.legend(fontsize=8, loc="best")
@@ -249,6 +251,15 @@ def _colours(count: int):
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.8, max(count, 1)))
 
 
+def _line_styles(count: int) -> list[dict]:
+    """Colours that rise in lightness, and dashes, so that lines are told apart without colour."""
+    dashes = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+    return [
+        {"color": colour, "linestyle": dashes[index % len(dashes)]}
+        for index, colour in enumerate(_colours(count))
+    ]
+
+
 def _markers(count: int) -> list[str]:
     """Marks that tell lines apart without colour."""
     return [("os^Dv<>PX*p"[index % 11]) for index in range(count)]
@@ -266,13 +277,13 @@ def _pr_on_grid(fold: ScoredFold) -> np.ndarray:
     return np.interp(_GRID, recall[::-1], precision[::-1])
 
 
-def _band(axes, grid, curves: Sequence[np.ndarray], name: str, colour) -> None:
+def _band(axes, grid, curves: Sequence[np.ndarray], name: str, color, linestyle) -> None:
     mean, spread = np.mean(curves, axis=0), np.std(curves, axis=0)
-    axes.plot(grid, mean, label=name, color=colour, linewidth=1.5)
+    axes.plot(grid, mean, label=name, color=color, linestyle=linestyle, linewidth=1.5)
     if len(curves) > 1:
         axes.fill_between(
             grid, np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1),
-            color=colour, alpha=0.08, linewidth=0,
+            color=color, alpha=0.08, linewidth=0,
         )  # fmt: skip
 
 

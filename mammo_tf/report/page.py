@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import jinja2
 
+from mammo_tf.report import export
+
 
 @dataclass(frozen=True)
 class Table:
@@ -50,6 +52,7 @@ def render_page(
     title: str,
     subtitle: str,
     sections: Sequence[Section],
+    answer: Sequence[str] = (),
     warnings: Sequence[str] = (),
     details: dict[str, str] | None = None,
 ) -> str:
@@ -58,8 +61,9 @@ def render_page(
     Args:
         title: Title of the page and its first heading.
         subtitle: One line under it.
-        sections: The body.
-        warnings: What a reader must know before any number, each in a box at the top.
+        sections: The body; a table of contents leads to each.
+        answer: What the report says, the most important sentence first; it stands at the top.
+        warnings: What a reader must know before any number; they stand before the answer.
         details: What is needed to run it again: versions, seed, configuration.
 
     Returns:
@@ -73,10 +77,28 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.tests["table"] = lambda part: isinstance(part, Table)
+    environment.filters |= {
+        "csv": export.to_csv,
+        "latex": export.to_latex,
+        "data_uri": export.data_uri,
+        "slug": export.slug,
+    }
     return environment.get_template("report.html.j2").render(
         title=title,
         subtitle=subtitle,
         sections=sections,
+        contents=_contents(sections, details),
+        answer=answer,
         warnings=warnings,
         details=details or {},
     )
+
+
+def _contents(sections: Sequence[Section], details) -> list[tuple[str, str]]:
+    """(name of the place, heading) of each section; no name twice."""
+    names = ["to-run-it-again"]
+    for section in sections:
+        name = export.slug(section.heading)
+        names.append(name if name not in names else f"{name}-{len(names)}")
+    contents = list(zip(names[1:], (section.heading for section in sections), strict=True))
+    return [*contents, (names[0], "To run it again")] if details else contents

@@ -52,7 +52,7 @@ def render_report(findings: Findings) -> str:
     single = [row for row in findings.rows if row.experiment == "single"]
     sections = []
     if single:
-        sections += [_answer(single, findings), _single(single, findings), _curves(single)]
+        sections += [_against_ratio(single), _single(single, findings), _curves(single)]
         sections += detail_sections(findings.detail) if findings.detail else []
     sections += experiment_sections(findings.rows)
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
@@ -60,6 +60,7 @@ def render_report(findings: Findings) -> str:
         title=_title(findings),
         subtitle="JPEG 2000 compression against classification, after Jo et al. 2021 "
         "(Scientific Reports 11)",
+        answer=conclusion(single) if single else (),
         sections=[section for section in sections if section],
         warnings=_warnings(findings),
         details={
@@ -86,19 +87,25 @@ def _warnings(findings: Findings) -> list[str]:
     return warnings
 
 
-def _answer(rows: Sequence[Row], findings: Findings) -> Section:
+def _against_ratio(rows: Sequence[Row]) -> Section:
     return Section(
-        "What this run says",
-        [" ".join(conclusion(rows))],
+        "AUROC and AUPRC against the compression ratio",
+        (),
         [
             Figure(
                 figures.metric_figure(_beside_paper(rows, metric), metric.upper()),
                 f"{metric.upper()} with 95 % interval against the compression ratio. "
                 "The paper's curve is on other images; compare the shapes, not the heights.",
+                alt=_in_words(rows, metric),
             )
             for metric in ("auroc", "auprc")
         ],
     )
+
+
+def _in_words(rows: Sequence[Row], metric: str) -> str:
+    points = (f"{figures.cratio_name(row.test_cr)} {getattr(row, metric)}" for row in rows)
+    return f"{metric.upper()} of this run: {'; '.join(points)}."
 
 
 def _beside_paper(rows: Sequence[Row], metric: str) -> dict:
