@@ -36,11 +36,14 @@ class OpenData:
         builder: The TFDS builder.
         catalog: What it holds.
         cache_dir: Where decoded images are kept.
+        augment_cratios: Ratios that training images are drawn at, see
+            `RecipeConfig.augment_cratios`.
     """
 
     builder: Any
     catalog: Catalog
     cache_dir: Path
+    augment_cratios: tuple[float, ...] = ()
 
     def describe(self) -> dict:
         """Returns what a run folder keeps of the data set, as plain values."""
@@ -64,7 +67,8 @@ class OpenData:
 
         Args:
             name: See `plan_binary_task`.
-            cratios: Compression ratios that the task's images will be asked for.
+            cratios: Compression ratios that the task's images will be asked for, beside those
+                that augmentation draws from.
             fraction: Size of whole images after resizing; None means 0.3.
             seed: Seed of what is drawn for the task.
 
@@ -79,6 +83,7 @@ class OpenData:
             fraction=fraction,
             seed=seed,
         )
+        cratios = sorted({*cratios, *self.augment_cratios})
         return make_task(
             plan, self.catalog, self.builder, cratios=cratios, cache_dir=self.cache_dir
         )
@@ -90,6 +95,7 @@ def open_data(
     run_dir: Path,
     *,
     cratios: Sequence[float],
+    augment_cratios: Sequence[float] = (),
     variant: str | None = None,
     phantom: PhantomConfig | None = None,
 ) -> OpenData:
@@ -101,6 +107,7 @@ def open_data(
         run_dir: The run folder; `phantom`, `data` and `cache` in it are used.
         cratios: Compression ratios that the run reads; 1 is added, since places are matched and
             tissue is measured in the uncompressed image.
+        augment_cratios: See `OpenData`; they are added too.
         variant: Which variant of the data set; None means its first.
         phantom: The synthetic set to make first, or None.
 
@@ -124,8 +131,13 @@ def open_data(
         manual_dir=manual_dir,
         data_dir=paths.data_dir or run_dir / "data",
         variant=variant,
-        cratios=tuple(sorted({1, *cratios})),
+        cratios=tuple(sorted({1, *cratios, *augment_cratios})),
         max_quarantine=paths.max_quarantine,
     )
     cache_dir = run_dir / "cache"
-    return OpenData(builder=builder, catalog=read_catalog(builder, cache_dir), cache_dir=cache_dir)
+    return OpenData(
+        builder=builder,
+        catalog=read_catalog(builder, cache_dir),
+        cache_dir=cache_dir,
+        augment_cratios=tuple(augment_cratios),
+    )

@@ -103,7 +103,7 @@ def test_the_data_set_is_opened_with_the_ratios_that_augmentation_draws_from(mon
     monkeypatch.setattr(recipe_run, "open_data", open_data)
     with recipe_run.open_run("mias", config, tmp_path / "run", None):
         pass
-    assert given["cratios"] == [1, 20, 100, 500]
+    assert given["augment_cratios"] == (20, 100, 500)
     with pytest.raises(UserError, match="from 1"):
         MiasConfig().with_options(overrides=("detect.training.augment.cratios=0.5",))
 

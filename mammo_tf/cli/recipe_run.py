@@ -47,7 +47,8 @@ def open_run(
             config.dataset,
             paths,
             folder,
-            cratios=sorted({*cratios, *config.augment_cratios}),
+            cratios=cratios,
+            augment_cratios=config.augment_cratios,
             variant=config.variant,
             phantom=config.phantom,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammo_tf.codecs.cratios import check_drawn_cratios
+from mammo_tf.codecs.cratios import check_drawn_cratios, join_cratios
 from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 
@@ -78,6 +78,14 @@ class AugmentConfig:
     def changes_intensity(self) -> bool:
         """True if grey values are changed."""
         return self.brightness > 0 or self.contrast > 0
+
+
+def describe_drawn_cratios(cratios: tuple[float, ...]) -> str:
+    """Returns in words what a report says of an augmentation by compression."""
+    return (
+        f"each training image of each pass at one of CR {join_cratios(cratios)}, drawn at random; "
+        "images of validation and test keep their own"
+    )
 
 
 def draw_uniforms(seed: int, epoch: int, num_examples: int) -> np.ndarray:

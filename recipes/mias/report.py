@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mammo_tf.pipelines.augment import describe_drawn_cratios
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.recipes.mias import poster_numbers
 from mammo_tf.recipes.mias.classify import ClassifyResult
@@ -271,6 +272,12 @@ def _methods(findings: Findings, config: MiasConfig) -> Section:
             ["Training of the detector", f"{epochs}, {training.optimizer}, learning rate "
              f"{training.learning_rate:g}, batches of {training.batch_size}"],
         ]  # fmt: skip
+    for name, augment in (
+        ("classifier", config.classify.training.augment),
+        ("detector", training.augment),
+    ):
+        if augment.cratios:
+            facts.append([f"Compression, {name}", describe_drawn_cratios(augment.cratios)])
     facts.append(["Seed", str(config.seed)])
     for fold in findings.detected:
         seconds = fold.facts.get("seconds")
