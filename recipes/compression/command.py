@@ -40,6 +40,12 @@ from mammo_tf.recipes.compression.experiments import EXPERIMENTS
     "--model", type=click.Choice(models()), help="The network; --set model.OPTION=VALUE changes it."
 )
 @click.option(
+    "--scorer",
+    metavar="MODEL",
+    help="Train nothing; test a model of your own: FILE.keras, FILE.onnx or "
+    "package.module:function. --set scorer.unit=breast scores breasts.",
+)
+@click.option(
     "--repeats",
     type=click.IntRange(1, 100),
     default=1,
@@ -53,6 +59,7 @@ def compression(
     experiments,
     cratios,
     model,
+    scorer,
     repeats,
     dataset,
     variant,
@@ -81,6 +88,8 @@ def compression(
       mammo-tf recipe compression --dataset ncc --manual-dir FOLDER --run-dir runs/mine
     On mini-MIAS, from the distributed all-mias.tar.gz:
       mammo-tf recipe compression --dataset mini_mias --manual-dir FOLDER
+    A model of your own, trained elsewhere, at every compression ratio:
+      mammo-tf recipe compression --scorer model.onnx --dataset ncc --manual-dir FOLDER
     On the archive's CBIS-DDSM masses, malignant against benign, its own split:
       mammo-tf recipe compression --dataset cbis_ddsm --task patch --manual-dir FOLDER
 
@@ -101,6 +110,7 @@ def compression(
         folds=folds,
         seed=seed,
         overrides=overrides,
+        scorer=scorer,
     )
     if show_config:
         print_config(config)

@@ -9,12 +9,11 @@ from mammo_tf.report.figures import cratio_name
 LEVEL = 0.05
 
 
-def conclusion(rows: Sequence[Row], *, trained: bool = True) -> list[str]:
+def conclusion(rows: Sequence[Row]) -> list[str]:
     """Says in words what rows of one model can and cannot show.
 
     Args:
         rows: Rows of one experiment by rising compression ratio, the reference first.
-        trained: Whether networks were trained, so that their seeds are part of what is open.
 
     Returns:
         Sentences, the answer first; each number in them comes from `rows`.
@@ -30,7 +29,8 @@ def conclusion(rows: Sequence[Row], *, trained: bool = True) -> list[str]:
         ]
     said = _answer(others) if others else []
     said += [level, *_differences(others), *_hidden(others)]
-    return [*said, *_caveat(reference)] if trained else said
+    # Another's model was trained before, so that no seed of ours is part of what is open.
+    return [*said, *_caveat(reference)] if reference.train_crs else said
 
 
 def _answer(others: Sequence[Row]) -> list[str]:

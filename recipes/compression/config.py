@@ -19,6 +19,7 @@ from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.pipelines.augment import AugmentConfig
 from mammo_tf.pipelines.task_names import BINARY_TASKS
 from mammo_tf.recipe_config import RecipeConfig
+from mammo_tf.scoring.config import ScorerConfig
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig
 
@@ -40,6 +41,7 @@ class CompressionConfig(RecipeConfig):
         margin: Loss of AUROC that still counts as non-inferior; a choice to be made before the
             results are seen. Not stated in the paper.
         training: How the network is trained.
+        scorer: A model of others to test instead of training one; None trains.
 
     Raises:
         UserError: If a value is out of its range.
@@ -53,6 +55,7 @@ class CompressionConfig(RecipeConfig):
     num_resamples: int = 2000
     margin: float = 0.02
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    scorer: ScorerConfig | None = None
 
     def __post_init__(self):
         super().__post_init__()

@@ -4,7 +4,7 @@ Paper: Jo et al. 2021. Table 1 is "single", Table 2 "cross", Fig. 4 "mixture". T
 the paper: they are the ways in which compression reaches a hospital.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 Cratios = tuple[float, ...]
@@ -33,6 +33,13 @@ class Experiment:
         """Returns the (train_crs, test_cr) that a row is compared with."""
         first = next(iter(self.tests_of(cratios)))
         return first, (test_cr if self.beside_same_test else self.tests_of(cratios)[first][0])
+
+
+def references(experiment: str, keys: Iterable, cratios: Cratios) -> dict:
+    """Maps each (train_crs, test_cr) to what it is compared with; {} for the first of them."""
+    if experiment not in EXPERIMENTS:
+        return {}
+    return {key: EXPERIMENTS[experiment].reference_of(*key, cratios) for key in keys}
 
 
 EXPERIMENTS = {

@@ -12,7 +12,7 @@ from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
 from mammo_tf.recipes.compression.samples import Sample
-from mammo_tf.recipes.compression.summarise import Row
+from mammo_tf.recipes.compression.summarise import Row, main_rows
 from mammo_tf.report import Figure, Section, Table, figures, render_page
 
 
@@ -49,7 +49,7 @@ class Findings:
 
 def render_report(findings: Findings) -> str:
     """Renders the report as one self-contained HTML page."""
-    single = [row for row in findings.rows if row.experiment == "single"]
+    single = main_rows(findings.rows)
     sections = []
     if single:
         sections += [_against_ratio(single), _single(single, findings), _curves(single)]
@@ -143,16 +143,16 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
         else "intervals hold patients, not seeds (AUROC: DeLong, clustered by patient; AUPRC: "
         "bootstrap over patients)"
     )
+    means = f"; means over folds ({folds}) and trainings of each ({repeats}); {seeds}"
+    trained = bool(rows[0].train_crs)
+    heading = f"{'Trained and tested' if trained else 'Tested'} at one compression ratio"
     caption = (
-        f"{rows[0].model.upper()} trained and tested at one compression ratio; {count} test cases "
-        f"of which {positives} {findings.positive_name}; means over folds ({folds}) and trainings "
-        f"of each ({repeats}); {seeds}. SD: over folds. Change: paired with the first row; p: "
-        f"two-sided, after Holm's correction. Non-inferior: the loss is shown to be at most "
-        f"{findings.margin:g}. The paper's: Table 1, on its own images."
+        f"{rows[0].model} {heading.lower()}; {count} test cases of which {positives} "
+        f"{findings.positive_name}{means if trained else ''}. SD: over folds. Change: paired with "
+        "the first row; p: two-sided, after Holm's correction. Non-inferior: the loss is shown to "
+        f"be at most {findings.margin:g}. The paper's: Table 1, on its own images."
     )
-    return Section(
-        "Trained and tested at one compression ratio", (), [Table(header, body, caption)]
-    )
+    return Section(heading, (), [Table(header, body, caption)])
 
 
 def _curves(rows: Sequence[Row]) -> Section:

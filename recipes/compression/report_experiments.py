@@ -29,7 +29,12 @@ def experiment_sections(rows: Sequence[Row]) -> list[Section]:
 
 
 def network_name(train_crs: tuple[float, ...]) -> str:
-    """Names a network by what it learnt from, as the paper does: M-CR15, M-CR1toCR11K."""
+    """Names a network by what it learnt from, as the paper does: M-CR15, M-CR1toCR11K.
+
+    One that was not trained here is "given".
+    """
+    if not train_crs:
+        return "given"
     first, last = figures.cratio_name(train_crs[0]), figures.cratio_name(train_crs[-1])
     return f"M-{first}" if len(train_crs) == 1 else f"M-{first}to{last}"
 

@@ -17,22 +17,25 @@ from mammo_tf.recipes.compression import data
 from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.detail import Detail, measure_detail, write_detail
-from mammo_tf.recipes.compression.experiments import EXPERIMENTS
+from mammo_tf.recipes.compression.experiments import EXPERIMENTS, references
 from mammo_tf.recipes.compression.grid import Scored, score
 from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
 from mammo_tf.recipes.compression.report import Findings, render_report
 from mammo_tf.recipes.compression.report_experiments import network_name
 from mammo_tf.recipes.compression.samples import Sample, make_sample
+from mammo_tf.recipes.compression.scored import SCORER, score_data_set, scorer_facts
 from mammo_tf.recipes.compression.summarise import (
     Row,
     cratios_text,
+    main_rows,
     read_experiments,
     summarise,
     summary_line,
     write_tables,
 )
 from mammo_tf.report.figures import cratio_name
-from mammo_tf.run_folder import read_config
+from mammo_tf.run_folder import add_to_config, read_config
+from mammo_tf.scoring.load import Scorer, load_scorer
 
 
 def run(
@@ -60,26 +63,54 @@ def run(
     Raises:
         UserError: If something the user gave cannot be used; nothing is lost.
     """
+    # What cannot be loaded is told of before anything is built.
+    scorer = load_scorer(config.scorer) if config.scorer else None
     with open_run("compression", config, run_dir, paths, cratios=config.cratios) as (
         folder,
         opened,
     ):
-        task = opened.binary_task(
-            config.task, cratios=config.cratios, fraction=config.resize_fraction, seed=config.seed
-        )
-        rows = []
-        for experiment, count in _all_experiments(folder, experiments, repeats).items():
-            scored = score(config, task, experiment, folder, repeats=count)
-            rows += _summarise(config, experiment, scored)
-            _write_predictions(folder, experiment, scored)
-            # Not before all are scored that were there: a table never loses rows.
-            if {row.experiment for row in rows} >= read_experiments(folder).keys():
-                write_tables(folder, rows)
+        if config.scorer:
+            task, rows = _score_with(scorer, config, opened, folder)
+        else:
+            task, rows = _train_and_score(config, opened, folder, experiments, repeats)
         quality = _quality(config, opened)
         detail = _detail(config, task, rows, folder)
         report = _write_report(config, task, opened, rows, quality, detail, folder)
     _print(rows, quality, report, task, as_json)
     return rows
+
+
+def _train_and_score(
+    config: CompressionConfig,
+    opened: OpenData,
+    folder: Path,
+    experiments: Sequence[str],
+    repeats: int,
+) -> tuple[Task, list[Row]]:
+    task = opened.binary_task(
+        config.task, cratios=config.cratios, fraction=config.resize_fraction, seed=config.seed
+    )
+    rows = []
+    for experiment, count in _all_experiments(folder, experiments, repeats).items():
+        scored = score(config, task, experiment, folder, repeats=count)
+        rows += _summarise(config, experiment, scored, config.model.name)
+        _write_predictions(folder, experiment, scored)
+        # Not before all are scored that were there: a table never loses rows.
+        if {row.experiment for row in rows} >= read_experiments(folder).keys():
+            write_tables(folder, rows)
+    return task, rows
+
+
+def _score_with(
+    scorer: Scorer, config: CompressionConfig, opened: OpenData, folder: Path
+) -> tuple[Task, list[Row]]:
+    """Scores all labelled cases with another's model; nothing is trained."""
+    add_to_config(folder, scorer=scorer.fingerprint)
+    task, scored = score_data_set(scorer, config, opened, folder)
+    rows = _summarise(config, SCORER, scored, scorer.name)
+    _write_predictions(folder, SCORER, scored)
+    write_tables(folder, rows)
+    return task, rows
 
 
 def _all_experiments(folder: Path, asked: Sequence[str], repeats: int) -> dict[str, int]:
@@ -92,25 +123,23 @@ def _all_experiments(folder: Path, asked: Sequence[str], repeats: int) -> dict[s
     return {name: count for name, count in wanted.items() if count}
 
 
-def _summarise(config: CompressionConfig, experiment: str, scored: Scored) -> list[Row]:
+def _summarise(config: CompressionConfig, experiment: str, scored: Scored, model: str) -> list[Row]:
     return summarise(
         experiment,
-        config.model.name,
+        model,
         scored,
         num_resamples=config.num_resamples,
         seed=config.seed,
         margin=config.margin,
-        reference_of={
-            key: EXPERIMENTS[experiment].reference_of(*key, config.cratios) for key in scored
-        },
+        reference_of=references(experiment, scored, config.cratios),
     )
 
 
 def _detail(config, task: Task, rows: Sequence[Row], folder: Path) -> Detail | None:
-    single = [row for row in rows if row.experiment == "single"]
-    if not single:
+    main = main_rows(rows)
+    if not main:
         return None
-    detail = measure_detail(single, task, num_resamples=config.num_resamples, seed=config.seed)
+    detail = measure_detail(main, task, num_resamples=config.num_resamples, seed=config.seed)
     write_detail(folder, detail)
     return detail
 
@@ -191,6 +220,10 @@ def _facts(
         ("Task", f"{task.class_names[1]} against {task.class_names[0]} ({task.name})"),
         ("Test cases", f"{len(tested)}, of which {int(tested.sum())} {task.positive_name}"),
         ("Patients", str(len(np.unique(task.groups[task.evaluated])))),
+    ]
+    if config.scorer:
+        return [*facts, *scorer_facts(config)]
+    facts += [
         ("Division", config.split.describe(task.has_official_splits)),
         ("Network", f"{config.model.name}, input {height}×{width}"),
         ("Trainings of each network", str(repeats)),
@@ -208,8 +241,7 @@ def _print(
     task: Task,
     as_json: bool,
 ) -> None:
-    single = [row for row in rows if row.experiment == "single"]
-    said = conclusion(single) if single else []
+    said = conclusion(main_rows(rows)) if main_rows(rows) else []
     if as_json:
         printed = {
             "report": str(report),

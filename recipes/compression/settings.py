@@ -5,6 +5,7 @@ from mammo_tf.found import default_task
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task_names import PATCH_TASKS
 from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
+from mammo_tf.scoring.config import ScorerConfig
 
 
 def choose_config(
@@ -19,6 +20,7 @@ def choose_config(
     folds: int | str | None = None,
     seed: int | None = None,
     overrides: tuple[str, ...] = (),
+    scorer: str | None = None,
 ) -> CompressionConfig:
     """Builds the configuration: the preset, then options, then overrides.
 
@@ -34,6 +36,7 @@ def choose_config(
         folds: Number of folds, "official", or None.
         seed: Seed, or None.
         overrides: "section.key=value" assignments; they come last.
+        scorer: See `ScorerConfig.model`; None trains a network.
 
     Returns:
         The configuration; its range checks have run.
@@ -60,6 +63,7 @@ def choose_config(
         changes={
             "task": task,
             "cratios": cratios,
+            "scorer": None if scorer is None else ScorerConfig(model=scorer),
             "model": None if model in (None, base.model.name) else ModelConfig(name=model),
         },
     )

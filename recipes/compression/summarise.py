@@ -126,6 +126,11 @@ class Row:
         return np.mean([[measure(fold) for fold in folds] for folds in self.repeats], axis=0)
 
 
+def main_rows(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows that answer the question: those of "single", or of another's model."""
+    return [row for row in rows if row.experiment in ("single", "scorer")]
+
+
 def cratios_text(cratios: Sequence[float]) -> str:
     """Writes compression ratios for a CSV cell, e.g. "1+15"."""
     return "+".join(map(format_cratio, cratios))

@@ -1,0 +1,1 @@
+"""Models that others trained: loading them safely, and scoring a data set with them."""
