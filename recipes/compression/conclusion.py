@@ -95,12 +95,10 @@ def _differences(others: Sequence[Row]) -> list[str]:
     ]
     if others and not shown:
         said.append(f"No change is told from chance at 5 %{corrected}.")
-    single = [row for row in others if row not in shown and row.comparison.p_value < LEVEL]
-    for row in single:
-        said.append(
-            f"At {cratio_name(row.test_cr)} it is {_by(row)}, which one of {count} comparisons may "
-            "be by chance."
-        )
+    alone = [row for row in others if row not in shown and row.comparison.p_value < LEVEL]
+    if alone:
+        each = "; ".join(f"at {cratio_name(row.test_cr)} it is {_by(row)}" for row in alone)
+        said.append(f"(Only without that correction would more count: {each}.)")
     return said
 
 
