@@ -1007,7 +1007,7 @@ class TestReport:
         assert round((0.879 + 0.907) / 2, 3) == 0.893
 
     def test_it_fetches_nothing(self, page):
-        assert not re.search(r'(?:src|href)\s*=\s*["\']?(?!["\']?data:)', page)
+        assert not re.search(r'(?:src|href)\s*=\s*["\']?(?!["\']?(?:data:|#))', page)
         assert "url(" not in page and "<script" not in page and "@import" not in page
         assert "http" not in re.sub(r'"data:[^"]*"', "", page)
 
