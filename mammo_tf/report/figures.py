@@ -72,10 +72,12 @@ def metric_figure(
     """
     figure, axes = _axes(7.2, 4.2)
     styles = zip(series.items(), _colours(len(series)), _markers(len(series)), strict=True)
+    shown = sorted({cratio for points in series.values() for cratio in points})
+    step = max(1.03, (shown[-1] / shown[0]) ** 0.01)  # so that bars stand side by side
     for index, ((name, points), colour, marker) in enumerate(styles):
         cratios = np.array(sorted(points), dtype=float)
         values, lows, highs = np.array([_triple(points[c]) for c in sorted(points)]).T
-        shift = 1.03 ** (index - (len(series) - 1) / 2)
+        shift = step ** (index - (len(series) - 1) / 2)
         bars = np.clip([values - lows, highs - values], 0, None)
         axes.errorbar(
             cratios * shift,
@@ -89,18 +91,21 @@ def metric_figure(
             markersize=4,
             linewidth=1.2,
         )
-    _log_cratio_axis(axes, sorted({c for points in series.values() for c in points}))
+    _log_cratio_axis(axes, shown)
     axes.set_ylabel(label)
     if len(series) > 1:
         axes.legend(fontsize=8)
     return _data_uri(figure)
 
 
-def lines_figure(series: Mapping[str, Mapping[float, float]], label: str) -> str:
+def lines_figure(series: Mapping[str, Mapping[float, Estimate]], label: str) -> str:
     """Draws values against the compression ratio (log scale), one line for each name.
 
+    Bars for each of many lines would hide them: the first one's interval is shaded, so that a
+    reader sees how much of the rest may be chance.
+
     Args:
-        series: {name: {cratio: value}}.
+        series: {name: {cratio: estimate}}, the reference first.
         label: Name of the vertical axis.
 
     Returns:
@@ -111,10 +116,13 @@ def lines_figure(series: Mapping[str, Mapping[float, float]], label: str) -> str
     """
     figure, axes = _axes(8.4, 4.8)
     styles = zip(series.items(), _colours(len(series)), _markers(len(series)), strict=True)
-    for (name, points), colour, marker in styles:
+    for index, ((name, points), colour, marker) in enumerate(styles):
         cratios = sorted(points)
-        axes.plot(cratios, [points[c] for c in cratios], label=name, color=colour, marker=marker,
+        values, lows, highs = np.array([_triple(points[c]) for c in cratios]).T
+        axes.plot(cratios, values, label=name, color=colour, marker=marker,
                   markersize=5, linewidth=1.2)  # fmt: skip
+        if index == 0:
+            axes.fill_between(cratios, lows, highs, color=colour, alpha=0.12, linewidth=0)
     _log_cratio_axis(axes, sorted({c for points in series.values() for c in points}))
     axes.set_ylabel(label)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -1,14 +1,15 @@
 """The report's sections on experiments other than "single"."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mammo_tf.evaluation import Estimate
+from mammo_tf.evaluation import Estimate, largest_non_inferior
 from mammo_tf.recipes.compression import paper_numbers
 from mammo_tf.recipes.compression.summarise import Row
 from mammo_tf.report import Figure, Section, Table, figures
 
+LEVEL = 0.05
 THREE_WAYS = {
     "single": "compressed in training and test",
     "training_only": "compressed in training only",
@@ -50,7 +51,7 @@ def _three_ways(ways: dict[str, Sequence[Row]]) -> Section:
     body = [
         [
             figures.cratio_name(cratio),
-            *(_with_change(points.get(cratio)) for points in shown.values()),
+            *(_with_change(points.get(cratio), beside_paper=True) for points in shown.values()),
         ]
         for cratio in ratios
     ]
@@ -58,31 +59,58 @@ def _three_ways(ways: dict[str, Sequence[Row]]) -> Section:
         text: {cratio: row.auroc for cratio, row in points.items()}
         for text, points in shown.items()
     }
+    printed = " In brackets the paper's (Tables 1 and 2)." if "[" in str(body) else ""
     return Section(
         "Compressed in training, in test, or in both",
-        ["What meets compressed images decides what is lost."],
+        [how_far(text, list(points.values())) for text, points in shown.items()],
         [
             Table(
                 header,
                 body,
-                "Change: of AUROC, paired, against the first compression ratio of all.",
+                f"Change: of AUROC, paired, against the first row.{printed}",
             ),
             Figure(
                 figures.metric_figure(series, "AUROC"),
                 "AUROC with 95 % interval against the compression ratio of what is compressed.",
+                alt=" ".join(_points(text, values) for text, values in series.items()),
             ),
         ],
     )
+
+
+def how_far(way: str, rows: Sequence[Row]) -> str:
+    """Says how far one may compress in one way.
+
+    Args:
+        way: What is compressed.
+        rows: By rising compression ratio, the reference first.
+    """
+    others = [row for row in rows if row.comparison]
+    if not others:
+        return f"{way.capitalize()}: there is one compression ratio only."
+    passed = largest_non_inferior([row.comparison for row in others])
+    loss = f"the loss of AUROC is shown to be at most {others[0].comparison.margin:g}"
+    if passed is None:
+        return f"{way.capitalize()}: at no compression ratio {loss}."
+    name = figures.cratio_name(_compressed_at(others[passed]))
+    return f"{way.capitalize()}: up to {name} {loss}."
+
+
+def _points(name: str, values: Mapping[float, Estimate]) -> str:
+    """A line of a figure in words."""
+    points = (f"{figures.cratio_name(cratio)} {value}" for cratio, value in values.items())
+    return f"{name}: {'; '.join(points)}."
 
 
 def _compressed_at(row: Row) -> float:
     return row.train_crs[0] if row.experiment == "training_only" else row.test_cr
 
 
-def _with_change(row: Row | None) -> str:
+def _with_change(row: Row | None, *, beside_paper: bool = False) -> str:
     if row is None:
         return "–"
-    return f"{row.auroc}" if row.change is None else f"{row.auroc}, {signed(row.change)}"
+    cell = f"{row.auroc}" if row.change is None else f"{row.auroc}, {signed(row.change)}"
+    return cell + (_paper(row, "auroc") if beside_paper else "")
 
 
 def signed(change: Estimate) -> str:
@@ -95,27 +123,58 @@ def _mixture(rows: Sequence[Row]) -> Section:
     trained, tested = _axes_of(rows)
     at = {(row.train_crs, row.test_cr): row for row in rows}
     series = {
-        network_name(crs): {cratio: at[crs, cratio].auroc.value for cratio in tested}
-        for crs in trained
+        network_name(crs): {cratio: at[crs, cratio].auroc for cratio in tested} for crs in trained
     }
+    reference = network_name(trained[0])
     header = ["Network", *(figures.cratio_name(cratio) for cratio in tested)]
     body = [[network_name(crs), *(_with_change(at[crs, c]) for c in tested)] for crs in trained]
     return Section(
         "Trained on a mixture of compression ratios",
-        ["Each network learns from every training image at each of its compression ratios."],
+        [
+            "Each network learns from every training image at each of its compression ratios, so "
+            "that a pass of k ratios has k times as many steps as one of a single ratio.",
+            mixture_in_words([at[trained[-1], cratio] for cratio in tested], reference),
+        ],
         [
             Figure(
                 figures.lines_figure(series, "AUROC"),
                 "Mean AUROC of each network against the compression ratio of the test images; the "
-                "paper's Fig. 4. Intervals are in the table.",
+                f"paper's Fig. 4. Shaded: the 95 % interval of {reference}. All see the same test "
+                "images, so that changes are surer than intervals side by side: see the table.",
+                alt=" ".join(_points(name, values) for name, values in series.items()),
             ),
             Table(
                 header,
                 body,
-                f"AUROC (95 % CI), and its paired change against {network_name(trained[0])} on the "
+                f"AUROC (95 % CI), and its paired change against {reference} on the "
                 "same test images. The paper prints no numbers of its Fig. 4.",
             ),
         ],
+    )
+
+
+def mixture_in_words(rows: Sequence[Row], reference: str) -> str:
+    """Says where a network of a mixture differs from that of the first compression ratio.
+
+    Args:
+        rows: Of one network, by the compression ratio of the test images; each compared with the
+            reference on the same images.
+        reference: Name of the network that it is compared with.
+
+    Returns:
+        One sentence; gains are said as losses are.
+    """
+    name = network_name(rows[0].train_crs)
+    told = [row for row in rows if row.comparison and row.comparison.adjusted_p_value < LEVEL]
+    if not told:
+        return (
+            f"No difference between {name} and {reference} on the same test images is told from "
+            "chance at 5 %, after Holm's correction for all comparisons of this experiment."
+        )
+    changes = (f"{figures.cratio_name(row.test_cr)} {signed(row.change)}" for row in told)
+    return (
+        f"Against {reference} on the same test images the AUROC of {name} changes at "
+        f"{', '.join(changes)}; at other ratios no change is told from chance at 5 % (Holm)."
     )
 
 
@@ -162,13 +221,18 @@ def _cross_table(rows: Sequence[Row], metric: str) -> Table:
     cells: dict[tuple, str] = {}
     for row in rows:
         value: Estimate = getattr(row, metric)
-        paper = None
-        if len(row.train_crs) == 1:
-            paper = paper_numbers.cross(metric, row.train_crs[0], row.test_cr)
-        cells[row.train_crs, row.test_cr] = f"{value}" + (f" [{paper[0]:.2f}]" if paper else "")
+        cells[row.train_crs, row.test_cr] = f"{value}" + _paper(row, metric)
     body = [[network_name(t), *(cells.get((t, c), "–") for c in tested)] for t in trained]
     header = ["Model", *(figures.cratio_name(cratio) for cratio in tested)]
     return Table(header, body, f"{metric.upper()} (95 % CI), in brackets the paper's (Table 2).")
+
+
+def _paper(row: Row, metric: str) -> str:
+    """The paper's number in brackets, where it prints one."""
+    if len(row.train_crs) != 1:
+        return ""
+    paper = paper_numbers.cross(metric, row.train_crs[0], row.test_cr)
+    return f" [{paper[0]:.2f}]" if paper else ""
 
 
 _SECTIONS = {"cross": _cross, "mixture": _mixture, "augmented": _augmented}
