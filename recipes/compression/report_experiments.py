@@ -6,10 +6,10 @@ import numpy as np
 
 from mammo_tf.evaluation import Estimate, largest_non_inferior
 from mammo_tf.recipes.compression import paper_numbers
+from mammo_tf.recipes.compression.conclusion import LEVEL
 from mammo_tf.recipes.compression.summarise import Row
 from mammo_tf.report import Figure, Section, Table, figures
 
-LEVEL = 0.05
 THREE_WAYS = {
     "single": "compressed in training and test",
     "training_only": "compressed in training only",
@@ -114,8 +114,8 @@ def _with_change(row: Row | None, *, beside_paper: bool = False) -> str:
 
 
 def signed(change: Estimate) -> str:
-    """A change and its interval: "-0.02 (-0.04, +0.01)"."""
-    return f"{change.value:+.2f} ({change.low:+.2f}, {change.high:+.2f})"
+    """A change and its interval: "-0.021 (-0.043, +0.001)"."""
+    return f"{change.value:+.3f} ({change.low:+.3f}, {change.high:+.3f})"
 
 
 def _mixture(rows: Sequence[Row]) -> Section:
