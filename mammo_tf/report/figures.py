@@ -61,7 +61,9 @@ def pr_figure(curves: Mapping[str, Sequence[ScoredFold]], prevalence: float) -> 
 def metric_figure(
     series: Mapping[str, Mapping[float, Estimate | tuple[float, float, float]]], label: str
 ) -> str:
-    """Draws a metric with its 95 % interval against the compression ratio (log scale).
+    """Draws a metric with its 95 % interval against the compression ratio.
+
+    The ratios stand side by side, equally far apart: those that matter most are often close.
 
     Args:
         series: {name: {cratio: estimate}}; the paper's own numbers may be one of them.
@@ -73,14 +75,14 @@ def metric_figure(
     figure, axes = _axes(7.2, 4.2)
     styles = zip(series.items(), _colours(len(series)), _markers(len(series)), strict=True)
     shown = sorted({cratio for points in series.values() for cratio in points})
-    step = max(1.03, (shown[-1] / shown[0]) ** 0.01)  # so that bars stand side by side
+    step = min(0.12, 0.6 / len(series))  # so that bars stand side by side
     for index, ((name, points), colour, marker) in enumerate(styles):
-        cratios = np.array(sorted(points), dtype=float)
+        places = np.array([shown.index(cratio) for cratio in sorted(points)])
         values, lows, highs = np.array([_triple(points[c]) for c in sorted(points)]).T
-        shift = step ** (index - (len(series) - 1) / 2)
+        shift = step * (index - (len(series) - 1) / 2)
         bars = np.clip([values - lows, highs - values], 0, None)
         axes.errorbar(
-            cratios * shift,
+            places + shift,
             values,
             bars,
             fmt="-",
@@ -91,7 +93,7 @@ def metric_figure(
             markersize=4,
             linewidth=1.2,
         )
-    _log_cratio_axis(axes, shown)
+    _cratio_places(axes, shown)
     axes.set_ylabel(label)
     if len(series) > 1:
         axes.legend(fontsize=8)
@@ -99,7 +101,7 @@ def metric_figure(
 
 
 def lines_figure(series: Mapping[str, Mapping[float, Estimate]], label: str) -> str:
-    """Draws values against the compression ratio (log scale), one line for each name.
+    """Draws values against the compression ratio, one line for each name; see `metric_figure`.
 
     Bars for each of many lines would hide them: the first one's interval is shaded, so that a
     reader sees how much of the rest may be chance.
@@ -116,14 +118,15 @@ def lines_figure(series: Mapping[str, Mapping[float, Estimate]], label: str) -> 
     """
     figure, axes = _axes(8.4, 4.8)
     styles = zip(series.items(), _colours(len(series)), _markers(len(series)), strict=True)
+    shown = sorted({cratio for points in series.values() for cratio in points})
     for index, ((name, points), colour, marker) in enumerate(styles):
-        cratios = sorted(points)
-        values, lows, highs = np.array([_triple(points[c]) for c in cratios]).T
-        axes.plot(cratios, values, label=name, color=colour, marker=marker,
+        places = [shown.index(cratio) for cratio in sorted(points)]
+        values, lows, highs = np.array([_triple(points[c]) for c in sorted(points)]).T
+        axes.plot(places, values, label=name, color=colour, marker=marker,
                   markersize=5, linewidth=1.2)  # fmt: skip
         if index == 0:
-            axes.fill_between(cratios, lows, highs, color=colour, alpha=0.12, linewidth=0)
-    _log_cratio_axis(axes, sorted({c for points in series.values() for c in points}))
+            axes.fill_between(places, lows, highs, color=colour, alpha=0.12, linewidth=0)
+    _cratio_places(axes, shown)
     axes.set_ylabel(label)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return _data_uri(figure)
@@ -299,6 +302,11 @@ def _triple(value) -> tuple[float, float, float]:
     if isinstance(value, Estimate):
         return value.value, value.low, value.high
     return tuple(value)
+
+
+def _cratio_places(axes, cratios: Sequence[float]) -> None:
+    axes.set_xticks(range(len(cratios)), [cratio_name(c)[2:] for c in cratios], fontsize=8)
+    axes.set_xlabel("Compression ratio")
 
 
 def _log_cratio_axis(axes, cratios: Sequence[float]) -> None:

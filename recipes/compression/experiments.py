@@ -2,6 +2,13 @@
 
 Paper: Jo et al. 2021. Table 1 is "single", Table 2 "cross", Fig. 4 "mixture". The others are not in
 the paper: they are the ways in which compression reaches a hospital.
+
+Of the mixtures the paper states that M-CR1to15 learns from "both the original, uncompressed data
+and the same data compressed with CR 15", that M-CR1toCR11K learns from ratios between 1 and 11K,
+and that each is tested at every single ratio. Not stated: whether all ratios between the two ends
+take part (here they do), how many passes there are (here as many as for one ratio, so k times the
+steps), the ratios of the validation images (here those of training), and the numbers: Fig. 4 is
+drawn, not printed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
