@@ -132,6 +132,18 @@ def test_a_mixture_that_changes_nothing():
     assert mixture_in_words(rows, "M-CR1").startswith("No difference between M-CR1toCR10K and")
 
 
+def test_ratios_drawn_stand_beside_the_network_of_the_first_ratio(ways):
+    drawn = rows_of("augmented", lambda crs, cr: 1.5)
+    alone = part(section_of(drawn, "at a random"), Table)
+    assert [line[2] for line in alone.rows] == ["–"] * 3 and "test_only with" in alone.caption
+    table = part(section_of([*ways["single"], *ways["test_only"], *drawn], "at a random"), Table)
+    assert table.header[2] == "Against M-CR1" and "test_only" not in table.caption
+    for line, mine, plain in zip(table.rows, drawn, ways["test_only"], strict=True):
+        change = float(line[2].split(" ")[0])
+        assert change == pytest.approx(mine.auroc.value - plain.auroc.value, abs=6e-4)
+        assert abs(change) > 0.05
+
+
 def test_of_many_lines_the_first_one_s_interval_is_shaded():
     wide, narrow = Estimate(0.8, 0.6, 0.9), Estimate(0.8, 0.79, 0.81)
 
