@@ -38,6 +38,14 @@ def test_again_it_is_only_opened(opened, run_dir):
     assert again.catalog == opened.catalog
 
 
+def test_ratios_that_augmentation_draws_from_are_built_and_known_to_every_task(opened, run_dir):
+    drawn = open_data(
+        "ncc", DataPaths(), run_dir, cratios=(1,), augment_cratios=(20,), phantom=PHANTOM
+    )
+    assert drawn.builder.builder_config.cratios == (1, 20) and drawn.builder.was_there
+    assert (drawn.augment_cratios, opened.augment_cratios) == ((20,), ())
+
+
 def test_built_before_it_needs_no_raw_files(opened, run_dir, tmp_path):
     paths = DataPaths(data_dir=str(run_dir / "data"))
     assert open_data("ncc", paths, tmp_path, cratios=(1, 20)).catalog == opened.catalog
