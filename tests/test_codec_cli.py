@@ -167,3 +167,12 @@ def test_a_full_disk_leaves_no_half_files(monkeypatch, capsys, png, tmp_path):
     code, shown = through_main(monkeypatch, capsys, png, "--cratios", "1", "--out", tmp_path / "o")
     assert code == 2 and shown.count("\n") == 1 and "No space left on the disk" in shown
     assert not list((tmp_path / "o").iterdir())
+
+
+def test_structural_similarity_is_measured_when_asked_for(png):
+    plain = json.loads(measure(png, "--cratios", "1,20", "--json").stdout)
+    assert [row["ssim"] for row in plain["rows"]] == [None, None]
+    asked = json.loads(measure(png, "--cratios", "1,20", "--ssim", "--json").stdout)
+    assert asked["rows"][0]["ssim"] == pytest.approx(1)
+    assert 0 < asked["rows"][1]["ssim"] < 1
+    assert "SSIM" in measure(png, "--cratios", "1,20", "--ssim").output

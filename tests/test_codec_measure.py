@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from mammo_tf.codecs.jpeg2000 import encode_ladder
-from mammo_tf.codecs.measure import measure, psnr, rmse
+from mammo_tf.codecs.measure import measure, psnr, rmse, structural_similarity
 from mammo_tf.errors import UserError
 from mammo_tf.testing import make_breast
 
@@ -96,3 +97,28 @@ def test_measure():
     assert lossy.psnr_db == pytest.approx(expected)
     narrow = measure(image, ladder, max_value=4095)[0].psnr_db
     assert lossy.psnr_db - narrow == pytest.approx(20 * math.log10(65535 / 4095))
+
+
+def test_structural_similarity_by_hand():
+    """Wang et al. 2004, Eq. 13, at every place that the window fits, with SciPy's Gaussian."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 4096, (40, 30)).astype(np.uint16)
+    other = np.clip(image.astype(int) + rng.integers(-300, 300, image.shape), 0, 4095)
+    other = other.astype(np.uint16)
+
+    def mean(values):
+        blurred = scipy.ndimage.gaussian_filter(values.astype(float), 1.5, radius=5)
+        return blurred[5:-5, 5:-5]
+
+    x, y = image.astype(float), other.astype(float)
+    c1, c2 = (0.01 * 4095) ** 2, (0.03 * 4095) ** 2
+    mx, my = mean(x), mean(y)
+    vx, vy, vxy = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
+    expected = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    found = structural_similarity(image, other, 4095)
+    assert found == pytest.approx(expected.mean(), abs=1e-5)
+    assert structural_similarity(image, image) == pytest.approx(1)
+    with pytest.raises(UserError, match="one shape"):
+        structural_similarity(image, other[:, :-1])
+    with pytest.raises(UserError, match="at least 11×11"):
+        structural_similarity(image[:8], other[:8])

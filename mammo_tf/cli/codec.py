@@ -3,6 +3,7 @@
 import click
 
 from mammo_tf.cli.options import Cratios, UserPath
+from mammo_tf.cli.transcode import transcode
 from mammo_tf.errors import UserError
 
 _PROGRESS_PIXELS = 2_000_000  # below that all is done within about two seconds
@@ -10,7 +11,10 @@ _PROGRESS_PIXELS = 2_000_000  # below that all is done within about two seconds
 
 @click.group()
 def codec():
-    """JPEG 2000: what each compression ratio costs."""
+    """JPEG 2000: what each compression ratio costs, and an archive at one of them."""
+
+
+codec.add_command(transcode)
 
 
 @codec.command()
@@ -39,9 +43,12 @@ def codec():
     "--tolerance", default=0.05, show_default=True, help="How far off a layer may be (0.05 = 5 %)."
 )
 @click.option("--out", type=UserPath(file_okay=False), help="Also write one .j2k per CR here.")
+@click.option(
+    "--ssim", is_flag=True, help="Also measure structural similarity, 1 for identical images."
+)
 @click.option("--threads", type=int, help="Threads for OpenJPEG.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def measure(image, cratios, method, max_value, tolerance, out, threads, as_json):
+def measure(image, cratios, method, max_value, tolerance, out, ssim, threads, as_json):
     """Compress IMAGE (DICOM, PNG, TIFF or PGM; grey) at each ratio and measure it.
 
     Prints for each compression ratio (CR) asked for: the CR achieved, counted against the bits
@@ -72,7 +79,11 @@ def measure(image, cratios, method, max_value, tolerance, out, threads, as_json)
     options = {"method": method, "tolerance": tolerance, "threads": threads}
     prefix = Path(out, Path(image).stem) if out is not None else None
     breast = breast_mask(grey.pixels, grey.padding)
-    rows, seconds = _measure(grey.pixels, breast, cratios, options, peak, prefix)
+    if ssim:
+        from mammo_tf.quiet import import_tensorflow
+
+        import_tensorflow()
+    rows, seconds = _measure(grey.pixels, breast, cratios, options, peak, prefix, ssim)
     summary = {
         "height": grey.pixels.shape[0],
         "width": grey.pixels.shape[1],
@@ -103,7 +114,7 @@ def _peak(text: str, grey) -> float:
     )
 
 
-def _measure(pixels, breast, cratios, options, peak, prefix) -> tuple[list[dict], float]:
+def _measure(pixels, breast, cratios, options, peak, prefix, ssim) -> tuple[list[dict], float]:
     """One row for each CR, and the seconds spent encoding.
 
     `prefix` is None or what the paths of the .j2k files begin with.
@@ -132,7 +143,13 @@ def _measure(pixels, breast, cratios, options, peak, prefix) -> tuple[list[dict]
                 bar.update()
             for cratio in job:
                 row = measure_one(
-                    pixels, ladder, cratio, peak, breast=breast, threads=options["threads"]
+                    pixels,
+                    ladder,
+                    cratio,
+                    peak,
+                    breast=breast,
+                    ssim=ssim,
+                    threads=options["threads"],
                 )
                 rows.append(dataclasses.asdict(row))
                 if prefix is not None:
@@ -165,6 +182,7 @@ def _print(summary: dict, rows: list[dict], tolerance: float, as_json: bool) -> 
     click.echo(
         f"{'CR asked':>9}  {'CR achieved':>12}  {'bytes':>12}"
         + f"  {'PSNR dB':>8}  {'RMSE':>7}" * 2
+        + (f"  {'SSIM':>7}" if rows[0]["ssim"] is not None else "")
         + "  from"
     )
     missed = 0
@@ -175,7 +193,8 @@ def _print(summary: dict, rows: list[dict], tolerance: float, as_json: bool) -> 
             f"{row['cratio']:>9g}  {row['achieved_cratio']:>11.2f}{'*' if off else ' '}  "
             f"{row['num_bytes']:>12,}  {row['psnr_db']:>8.2f}  {row['rmse']:>7.2f}  "
             f"{_or_dash(row['breast_psnr_db']):>8}  {_or_dash(row['breast_rmse']):>7}  "
-            f"{row['source']}"
+            + (f"{row['ssim']:>7.4f}  " if row["ssim"] is not None else "")
+            + row["source"]
         )
     if missed:
         click.echo(

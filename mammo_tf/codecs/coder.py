@@ -22,13 +22,21 @@ MAX_RESOLUTIONS = 6  # OpenJPEG's and glymur's default: up to five halvings on d
 
 
 def encode(
-    image: np.ndarray, cratios: Sequence[float], *, packet_lengths: bool = False, threads: int = 1
+    image: np.ndarray,
+    cratios: Sequence[float],
+    *,
+    bits: int | None = None,
+    packet_lengths: bool = False,
+    threads: int = 1,
 ) -> bytes:
     """Encodes `image` into one codestream with one quality layer per compression ratio.
 
     Args:
         image: (height, width) uint8 or uint16.
-        cratios: Decreasing compression ratios; a last 1 makes the stream lossless.
+        cratios: Decreasing compression ratios, against the bits of the container; a last 1 makes
+            the stream lossless.
+        bits: Depth that the stream says; no pixel may need more. None for the container's 8 or 16,
+            as in the ladder.
         packet_lengths: Whether to write PLT markers.
         threads: Threads inside OpenJPEG.
 
@@ -43,8 +51,12 @@ def encode(
 
     listener = _Listener(openjp2)
     with _memory_file() as file, contextlib.ExitStack() as stack:
-        parameters = _encoder_parameters(openjp2, image.shape, cratios)
-        raw = _new_image(openjp2, image)
+        container = 8 * image.dtype.itemsize
+        bits = bits or container
+        # OpenJPEG counts against the depth that the stream says.
+        rates = [1 if cratio == 1 else cratio * bits / container for cratio in cratios]
+        parameters = _encoder_parameters(openjp2, image.shape, rates)
+        raw = _new_image(openjp2, image, bits)
         stack.callback(openjp2.image_destroy, raw)
         codec = openjp2.create_compress(openjp2.CODEC_J2K)
         stack.callback(openjp2.destroy_codec, codec)
@@ -105,24 +117,24 @@ def decode(codestream: bytes, *, reduce: int = 0, threads: int = 1) -> np.ndarra
         return _pixels(raw.contents.comps[0])
 
 
-def _encoder_parameters(openjp2, shape: tuple[int, int], cratios: Sequence[float]):
+def _encoder_parameters(openjp2, shape: tuple[int, int], rates: Sequence[float]):
     parameters = openjp2.set_default_encoder_parameters()
     parameters.codec_fmt = openjp2.CODEC_J2K
     # OpenJPEG refuses more resolutions than the shorter side has powers of two.
     parameters.numresolution = min(MAX_RESOLUTIONS, min(shape).bit_length())
-    parameters.tcp_numlayers = len(cratios)
-    for layer, cratio in enumerate(cratios):
-        parameters.tcp_rates[layer] = cratio
+    parameters.tcp_numlayers = len(rates)
+    for layer, rate in enumerate(rates):
+        parameters.tcp_rates[layer] = rate
     parameters.cp_disto_alloc = 1
     return parameters
 
 
-def _new_image(openjp2, image: np.ndarray):
+def _new_image(openjp2, image: np.ndarray, bits: int):
     height, width = image.shape
     component = (openjp2.ImageComptParmType * 1)()
     component[0].dx = component[0].dy = 1
     component[0].w, component[0].h = width, height
-    component[0].prec = component[0].bpp = 8 * image.dtype.itemsize
+    component[0].prec = component[0].bpp = bits
     raw = openjp2.image_create(component, openjp2.CLRSPC_GRAY)
     if not raw:
         raise CodecError(f"OpenJPEG has no memory for an image of {height}×{width} pixels.")

@@ -22,6 +22,7 @@ class Measurement:
         rmse: Root mean square error against the original image, in grey levels.
         breast_psnr_db: PSNR over the pixels of the breast alone; None where there is no breast.
         breast_rmse: RMSE over the same pixels; None likewise.
+        ssim: Structural similarity, see `structural_similarity`; None where it was not asked for.
     """
 
     cratio: float
@@ -32,6 +33,7 @@ class Measurement:
     rmse: float
     breast_psnr_db: float | None
     breast_rmse: float | None
+    ssim: float | None = None
 
 
 def psnr(
@@ -79,6 +81,36 @@ def rmse(image: np.ndarray, other: np.ndarray, *, mask: np.ndarray | None = None
     return _psnr_and_rmse(image, other, None, mask)[1]
 
 
+def structural_similarity(
+    image: np.ndarray, other: np.ndarray, max_value: float | None = None
+) -> float:
+    """Mean structural similarity (SSIM), 1 for identical images; TensorFlow's.
+
+    Args:
+        image: (height, width) uint8 or uint16, the original, at least 11 pixels each way.
+        other: The same shape and dtype, e.g. after compression.
+        max_value: As in `psnr`.
+
+    Raises:
+        UserError: If shapes or dtypes differ, or the image is too small.
+
+    Reference:
+        Wang et al., IEEE Transactions on Image Processing 13 (2004): Gaussian window of 11×11, σ
+        1.5, K₁ = 0.01, K₂ = 0.03; the borders that the window leaves are not counted.
+    """
+    image, other = np.asarray(image), np.asarray(other)
+    if image.shape != other.shape or image.dtype != other.dtype or min(image.shape) < 11:
+        raise UserError(
+            "SSIM compares images of one shape and dtype, of at least 11×11 pixels. "
+            f"Received: {image.shape} {image.dtype} and {other.shape} {other.dtype}."
+        )
+    import tensorflow as tf
+
+    peak = float(np.iinfo(image.dtype).max if max_value is None else max_value)
+    pair = [part[..., np.newaxis].astype(np.float32) / np.float32(peak) for part in (image, other)]
+    return float(tf.image.ssim(*pair, max_val=1.0))
+
+
 def _psnr_and_rmse(image, other, max_value, mask) -> tuple[float, float]:
     """Returns both, from one pass over the pixels; see `psnr`."""
     image, other = np.asarray(image), np.asarray(other)
@@ -119,6 +151,7 @@ def measure_one(
     max_value: float | None = None,
     *,
     breast: np.ndarray,
+    ssim: bool = False,
     threads: int = 1,
 ) -> Measurement:
     """Decodes one compression ratio and compares it with the original.
@@ -129,6 +162,7 @@ def measure_one(
         cratio: One of the ladder's.
         max_value: As in `psnr`.
         breast: (height, width) bool, see `mammo_tf.breast.breast_mask`; it may be empty.
+        ssim: Whether to measure structural similarity too, which takes some seconds.
         threads: Threads inside OpenJPEG.
     """
     decoded = ladder.decode(cratio, threads=threads)
@@ -144,6 +178,7 @@ def measure_one(
         rmse=error,
         breast_psnr_db=in_breast[0],
         breast_rmse=in_breast[1],
+        ssim=structural_similarity(image, decoded, max_value) if ssim else None,
     )
 
 

@@ -152,6 +152,31 @@ def read_stored(
     return _pixels(header)[0], header
 
 
+def read_samples(
+    content: bytes, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> tuple[np.ndarray, Header, bool]:
+    """Reads one grey image as its file has it, for what must not change a value.
+
+    Args:
+        content: The file's bytes, from `safety.read_file`.
+        name: Names the file in errors.
+        max_pixels: Refuse larger images, before any memory is taken for them.
+
+    Returns:
+        (height, width) uint8 or uint16 stored values, with padding and MONOCHROME1 as they are;
+        the header; and whether the image was compressed with loss before.
+
+    Raises:
+        DataError: If it is damaged, too large, or not one grey image.
+        CodecError: If the plug-in for its transfer syntax is not installed.
+    """
+    header = read_header(content, name, max_pixels)
+    _check_image_description(header, max_pixels)
+    decoded = samples.decode_samples(header)
+    lossy = decoded.lossy or header.get("LossyImageCompression", "") == "01"
+    return samples.limit_bits(decoded, header.get("BitsStored")), header, lossy
+
+
 def _pixels(header: Header) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Decodes, masks the padding and turns MONOCHROME1; still as the file is oriented."""
     decoded = samples.decode_samples(header)
