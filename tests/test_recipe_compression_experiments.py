@@ -1,11 +1,14 @@
 """What the compression report says of its experiments, against hand-made scores."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 
 from mammo_tf.evaluation import Estimate, ScoredFold
+from mammo_tf.recipes.compression.answer import answer, trainings
+from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 from mammo_tf.recipes.compression.report_experiments import (
     experiment_sections,
@@ -130,6 +133,29 @@ def test_a_mixture_is_compared_with_the_first_network_on_the_same_images():
 def test_a_mixture_that_changes_nothing():
     rows = rows_of("mixture", lambda crs, cr: 1.0)[-3:]
     assert mixture_in_words(rows, "M-CR1").startswith("No difference between M-CR1toCR10K and")
+
+
+def test_a_run_answers_whatever_was_run(ways):
+    both, training, test = ways.values()
+    mixture = rows_of("mixture", lambda crs, cr: 1.0)
+    whole = answer([*both, *training, *test, *mixture])
+    assert whole[: len(conclusion(both))] == conclusion(both)
+    assert whole[len(conclusion(both)) :] == [
+        how_far("compressed in training only", training),
+        how_far("compressed in test only", test),
+        mixture_in_words(mixture[-3:], "M-CR1"),
+    ]
+    alone = answer(test)
+    assert alone[1] == "Only the test images are compressed here."
+    assert [alone[0], *alone[2:]] == conclusion(test)
+    assert answer(training) == [how_far("compressed in training only", training)]
+    assert answer(rows_of("cross", lambda crs, cr: 1.0)) == []
+
+
+def test_how_often_networks_were_trained(ways):
+    assert trainings([*ways["single"], *ways["test_only"]]) == "1"
+    twice = [dataclasses.replace(row, repeats=row.repeats * 2) for row in ways["test_only"]]
+    assert trainings([*ways["single"], *twice]) == "1 for single, 2 for test_only"
 
 
 def test_ratios_drawn_stand_beside_the_network_of_the_first_ratio(ways):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammo_tf.recipes.compression import paper_numbers
-from mammo_tf.recipes.compression.conclusion import conclusion
+from mammo_tf.recipes.compression.answer import answer
 from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
@@ -60,7 +60,7 @@ def render_report(findings: Findings) -> str:
         title=_title(findings),
         subtitle="JPEG 2000 compression against classification, after Jo et al. 2021 "
         "(Scientific Reports 11)",
-        answer=conclusion(single) if single else (),
+        answer=answer(findings.rows),
         sections=[section for section in sections if section],
         warnings=_warnings(findings),
         details={

@@ -14,7 +14,7 @@ from mammo_tf.files import write_text
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
 from mammo_tf.recipes.compression import data
-from mammo_tf.recipes.compression.conclusion import conclusion
+from mammo_tf.recipes.compression.answer import answer, trainings
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.detail import Detail, measure_detail, write_detail
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS, references
@@ -170,7 +170,7 @@ def _write_report(
         quality=quality,
         detail=detail,
         samples=_samples(config, opened),
-        data_facts=_facts(config, task, opened, repeats=len(rows[0].repeats)),
+        data_facts=_facts(config, task, opened, rows),
         notes=task.notes,
         source=_source(config),
         is_phantom=task.is_phantom,
@@ -210,7 +210,7 @@ def _source(config: CompressionConfig) -> str:
 
 
 def _facts(
-    config: CompressionConfig, task: Task, opened: OpenData, *, repeats: int
+    config: CompressionConfig, task: Task, opened: OpenData, rows: Sequence[Row]
 ) -> list[tuple[str, str]]:
     tested = task.labels[task.evaluated]
     extra = int(np.sum(~task.evaluated))
@@ -226,7 +226,7 @@ def _facts(
     facts += [
         ("Division", config.split.describe(task.has_official_splits)),
         ("Network", f"{config.model.name}, input {height}×{width}"),
-        ("Trainings of each network", str(repeats)),
+        ("Trainings of each network", trainings(rows)),
         ("Seed", f"{config.seed}; weights and order are alike at all compression ratios of a fold"),
     ]
     if extra:
@@ -241,7 +241,7 @@ def _print(
     task: Task,
     as_json: bool,
 ) -> None:
-    said = conclusion(main_rows(rows)) if main_rows(rows) else []
+    said = answer(rows)
     if as_json:
         printed = {
             "report": str(report),
