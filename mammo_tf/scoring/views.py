@@ -1,147 +1,82 @@
-"""What a scorer is given of an image, and which images get one score."""
+"""One image as a scorer is given it; nothing in it tells the label."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from mammo_tf.errors import UserError
-from mammo_tf.pipelines.catalog import Catalog
-from mammo_tf.pipelines.subgroups import breast_subgroups, joined, whole_image_subgroups
-from mammo_tf.pipelines.task import Task
-from mammo_tf.record import LABELS, ImageInfo
+from mammo_tf.pipelines import geometry
+from mammo_tf.pipelines.tasks import grey
+from mammo_tf.record import ImageInfo
+from mammo_tf.scoring.config import ScorerConfig
+
+MIN_STANDARD_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredView:
-    """One image as a scorer sees it; nothing in it tells the label.
+    """One mammogram at one compression ratio.
 
     Attributes:
-        pixels: (height, width) uint8 or uint16, stored values as our DICOM reader gives them, after
-            compression: larger is brighter, the head is up, the chest wall of a left breast on the
-            left and of a right one on the right.
-        bits_stored: Bits that carry the image; compression may have put a pixel above them.
+        pixels: (height, width). Stored values, uint8 or uint16, black low, for the input "pixels"
+            (float32 where they were resized); else float32, see `ScorerConfig.input`.
+        view: One of `mammo_tf.record.VIEWS`, e.g. "CC", "MLO" or "unknown".
         laterality: "L", "R" or "unknown".
-        view: "CC", "MLO", … or "unknown".
-        pixel_spacing_mm: (row, column) distance between pixels; 0 if unknown.
+        pixel_spacing_mm: (row, column) distance between stored pixels; None if unknown.
+        bits_stored: Bits of a stored value.
         vendor: Of the machine; "" if unknown.
     """
 
-    pixels: np.ndarray = field(repr=False)
-    bits_stored: int
-    laterality: str
+    pixels: np.ndarray
     view: str
-    pixel_spacing_mm: tuple[float, float]
+    laterality: str
+    pixel_spacing_mm: tuple[float, float] | None
+    bits_stored: int
     vendor: str
 
-    def unit(self) -> np.ndarray:
-        """Returns (height, width) float32 in [0, 1]: stored values by the highest there can be."""
-        highest = np.float32(2**self.bits_stored - 1)
-        return np.minimum(self.pixels.astype(np.float32), highest) / highest
 
+def make_view(
+    pixels: np.ndarray,
+    info: ImageInfo,
+    config: ScorerConfig,
+    size: tuple[int, int] | None = None,
+) -> ScoredView:
+    """Makes a scorer's image of decoded pixels.
 
-def view_of(info: ImageInfo, pixels: np.ndarray) -> ScoredView:
-    """Joins an image's pixels with what a scorer may know of it."""
+    Args:
+        pixels: (height, width) uint8 or uint16, stored values. What lossy compression put above
+            the stored range is clipped.
+        info: What is known of the image.
+        config: How the scorer is asked.
+        size: (height, width) to resize to; None leaves the size.
+    """
+    highest = 2**info.bits_stored - 1
+    values = np.minimum(pixels, pixels.dtype.type(min(highest, np.iinfo(pixels.dtype).max)))
+    if config.mirror:
+        values = grey.faces_left(info, values)
+    if size is not None and size != values.shape:
+        # Spread over 16 bits first, so that resizing does not round to few grey levels.
+        resized = _resized(geometry.to_full_range(values, info.bits_stored), size, config.fit)
+        values = resized.astype(np.float32) / np.float32(2 ** (16 - info.bits_stored))
+    spacing = tuple(map(float, info.pixel_spacing_mm))
     return ScoredView(
-        pixels=pixels,
-        bits_stored=info.bits_stored,
-        laterality=info.laterality,
+        pixels=np.ascontiguousarray(_levels(values, config.given, highest)),
         view=info.view,
-        pixel_spacing_mm=tuple(info.pixel_spacing_mm),
+        laterality=info.laterality,
+        pixel_spacing_mm=spacing if min(spacing) > 0 else None,
+        bits_stored=info.bits_stored,
         vendor=info.vendor,
     )
 
 
-@dataclass(frozen=True)
-class Case:
-    """What gets one score.
-
-    Attributes:
-        case_id: Its name, without patient identity.
-        rows: Its images' places in the catalog.
-        label: One of `LABELS`.
-    """
-
-    case_id: str
-    rows: tuple[int, ...]
-    label: str
+def _resized(image: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
+    return geometry.resize(image, *size) if fit == "stretch" else geometry.fit_and_pad(image, size)
 
 
-def list_cases(catalog: Catalog, unit: str, *, official: bool = False) -> list[Case]:
-    """Lists what gets a score: all that has a label, sorted.
-
-    Args:
-        catalog: Any data set's.
-        unit: "image", "breast" or "study", see `ScorerConfig`. A breast's label is what is known of
-            the breast, a study's what is known of the patient at that visit; either is at least the
-            worst label of its images.
-        official: Take the test part of the data set's own split alone.
-
-    Raises:
-        UserError: If nothing has a label, or only one class is there.
-    """
-    images = catalog.images
-    groups: dict[str, list[int]] = {}
-    for row, image in enumerate(images):
-        if official and image.split != "test":
-            continue
-        groups.setdefault(_name(image, unit), []).append(row)
-    cases = [
-        Case(name, tuple(rows), _worst([_label(images[row], unit) for row in rows]))
-        for name, rows in sorted(groups.items())
-    ]
-    cases = [case for case in cases if case.label != "unknown"]
-    positive = sum(case.label == "malignant" for case in cases)
-    if not 0 < positive < len(cases):
-        raise UserError(
-            f"Scoring by {unit} needs labelled cases of both classes; {catalog.name} has "
-            f"{positive} malignant and {len(cases) - positive} other."
-        )
-    return cases
-
-
-def task_of(cases: Sequence[Case], catalog: Catalog, unit: str) -> Task:
-    """Returns the task that the statistics and the report need; it has no images."""
-    images = [[catalog.images[row] for row in case.rows] for case in cases]
-    first = [each[0] for each in images]
-    return Task(
-        name=f"scored by {unit}",
-        example_ids=tuple(case.case_id for case in cases),
-        image_ids=np.array([image.image_id for image in first]),
-        groups=np.array([image.patient_id for image in first]),
-        labels=np.array([case.label == "malignant" for case in cases], int),
-        evaluated=np.ones(len(cases), bool),
-        split=np.array([image.split for image in first]),
-        images=_no_images,
-        input_shape=(0, 0),
-        shapes=np.array([image.shape for image in first], int),
-        is_phantom=catalog.is_phantom,
-        has_official_splits=catalog.has_official_splits,
-        subgroups=joined(
-            [
-                whole_image_subgroups(each[0]) if unit == "image" else breast_subgroups(each, label)
-                for each, label in zip(images, (case.label for case in cases), strict=True)
-            ]
-        ),
-    )
-
-
-def _no_images(_cratio):
-    raise UserError("What is scored by another's model has no images of ours.")
-
-
-def _name(image: ImageInfo, unit: str) -> str:
-    if unit == "image":
-        return image.image_id
-    return image.exam_id if unit == "study" else f"{image.exam_id}-{image.laterality}"
-
-
-def _label(image: ImageInfo, unit: str) -> str:
-    if unit == "image":
-        return image.label
-    known = [image.label, image.breast_label]
-    return _worst([*known, image.exam_label] if unit == "study" else known)
-
-
-def _worst(labels: Sequence[str]) -> str:
-    return max(labels, key=LABELS.index)
+def _levels(values: np.ndarray, given: str, highest: int) -> np.ndarray:
+    if given == "pixels":
+        return values
+    if given in ("display", "255"):
+        top = np.float32(255 if given == "255" else 1)
+        return values.astype(np.float32) * (top / np.float32(highest))
+    centred = values.astype(np.float64) - values.mean(dtype=np.float64)
+    return (centred / max(float(centred.std()), MIN_STANDARD_DEVIATION)).astype(np.float32)

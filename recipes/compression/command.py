@@ -6,6 +6,7 @@ from mammo_tf.cli.options import Cratios, print_config, recipe_options
 from mammo_tf.found import models
 from mammo_tf.pipelines.task_names import BINARY_TASKS
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS
+from mammo_tf.scoring.config import INPUTS, UNITS
 
 
 @click.command(context_settings={"show_default": True})
@@ -41,9 +42,25 @@ from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 )
 @click.option(
     "--scorer",
-    metavar="MODEL",
-    help="Train nothing; test a model of your own: FILE.keras, FILE.onnx or "
-    "package.module:function. --set scorer.unit=breast scores breasts.",
+    metavar="FILE|MODULE:FUNCTION",
+    help="Train nothing; test a model of your own at each CR: FILE.keras (loaded safely), "
+    "FILE.onnx, or your own function, which is run: package.module:function. docs: Bring your own "
+    "model; --set scorer.KEY=VALUE says more on how it is asked.",
+)
+@click.option(
+    "--scorer-input",
+    type=click.Choice(INPUTS),
+    help="What the scorer is given: stored values; those as 0 to 1, or to 255; or minus their "
+    "mean, by their standard deviation. [default: pixels for a function, standardised for a file]",
+)
+@click.option(
+    "--scorer-unit",
+    type=click.Choice(UNITS),
+    help="What one score is of: an image; a breast (CC and MLO); a study (those of both breasts). "
+    "[default: image]",
+)
+@click.option(
+    "--scorer-traceback", is_flag=True, help="Show where your function failed, if it does."
 )
 @click.option(
     "--repeats",
@@ -60,6 +77,9 @@ def compression(
     cratios,
     model,
     scorer,
+    scorer_input,
+    scorer_unit,
+    scorer_traceback,
     repeats,
     dataset,
     variant,
@@ -98,6 +118,7 @@ def compression(
     command is given again.
     """
     from mammo_tf.recipes.compression.settings import choose_config
+    from mammo_tf.recipes.compression.settings_scorer import choose_scorer
 
     config = choose_config(
         preset=preset,
@@ -110,7 +131,18 @@ def compression(
         folds=folds,
         seed=seed,
         overrides=overrides,
-        scorer=scorer,
+        scorer=choose_scorer(
+            scorer,
+            scorer_input=scorer_input,
+            scorer_unit=scorer_unit,
+            scorer_traceback=scorer_traceback,
+            task=task,
+            model=model,
+            experiments=experiments,
+            repeats=repeats,
+            folds=folds,
+            overrides=overrides,
+        ),
     )
     if show_config:
         print_config(config)
@@ -129,4 +161,5 @@ def compression(
         paths=DataPaths(manual_dir=manual_dir, data_dir=data_dir, max_quarantine=max_quarantine),
         run_dir=run_dir or f"runs/compression-{name}",
         as_json=as_json,
+        show_traceback=scorer_traceback,
     )

@@ -11,6 +11,7 @@ from mammo_tf.recipes.compression.answer import answer
 from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
+from mammo_tf.recipes.compression.report_scorer import p_and_non_inferior, scorer_section
 from mammo_tf.recipes.compression.samples import Sample
 from mammo_tf.recipes.compression.summarise import Row, main_rows
 from mammo_tf.report import Figure, Section, Table, figures, render_page
@@ -52,7 +53,8 @@ def render_report(findings: Findings) -> str:
     single = main_rows(findings.rows)
     sections = []
     if single:
-        sections += [_against_ratio(single), _single(single, findings), _curves(single)]
+        table = _single if single[0].train_crs else scorer_section
+        sections += [_against_ratio(single), table(single, findings), _curves(single)]
         sections += detail_sections(findings.detail) if findings.detail else []
     sections += experiment_sections(findings.rows)
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
@@ -88,14 +90,15 @@ def _warnings(findings: Findings) -> list[str]:
 
 
 def _against_ratio(rows: Sequence[Row]) -> Section:
+    paper = "The paper's curve is on other images; compare the shapes, not the heights."
+    said = f" {paper}" if rows[0].train_crs else ""
     return Section(
         "AUROC and AUPRC against the compression ratio",
         (),
         [
             Figure(
                 figures.metric_figure(_beside_paper(rows, metric), metric.upper()),
-                f"{metric.upper()} with 95 % interval against the compression ratio. "
-                "The paper's curve is on other images; compare the shapes, not the heights.",
+                f"{metric.upper()} with 95 % interval against the compression ratio.{said}",
                 alt=_in_words(rows, metric),
             )
             for metric in ("auroc", "auprc")
@@ -127,7 +130,7 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
             str(row.auroc),
             _spread(row.fold_aurocs),
             signed(row.change) if row.change else "reference",
-            *_said(row),
+            *p_and_non_inferior(row),
             str(row.auprc),
             _spread(row.fold_auprcs),
             _paper_cell(paper_numbers.single(row.model, "auroc", row.test_cr)),
@@ -143,14 +146,13 @@ def _single(rows: Sequence[Row], findings: Findings) -> Section:
         else "intervals hold patients, not seeds (AUROC: DeLong, clustered by patient; AUPRC: "
         "bootstrap over patients)"
     )
-    means = f"; means over folds ({folds}) and trainings of each ({repeats}); {seeds}"
-    trained = bool(rows[0].train_crs)
-    heading = f"{'Trained and tested' if trained else 'Tested'} at one compression ratio"
+    heading = "Trained and tested at one compression ratio"
     caption = (
         f"{rows[0].model} {heading.lower()}; {count} test cases of which {positives} "
-        f"{findings.positive_name}{means if trained else ''}. SD: over folds. Change: paired with "
-        "the first row; p: two-sided, after Holm's correction. Non-inferior: the loss is shown to "
-        f"be at most {findings.margin:g}. The paper's: Table 1, on its own images."
+        f"{findings.positive_name}; means over folds ({folds}) and trainings of each ({repeats}); "
+        f"{seeds}. SD: over folds. Change: paired with the first row; p: two-sided, after Holm's "
+        f"correction. Non-inferior: the loss is shown to be at most {findings.margin:g}. The "
+        "paper's: Table 1, on its own images."
     )
     return Section(heading, (), [Table(header, body, caption)])
 
@@ -230,15 +232,6 @@ def _methods(findings: Findings) -> Section:
 
 def _spread(values: np.ndarray) -> str:
     return f"{values.std(ddof=1):.2f}" if len(values) > 1 else "–"
-
-
-def _said(row: Row) -> list[str]:
-    """p-value and non-inferiority, as cells."""
-    if row.comparison is None:
-        return ["", ""]
-    p_value = row.comparison.adjusted_p_value
-    shown = "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
-    return ["–" if np.isnan(p_value) else shown, "yes" if row.comparison.non_inferior else "no"]
 
 
 def _paper_cell(value) -> str:

@@ -46,6 +46,7 @@ def run(
     run_dir: str,
     repeats: int = 1,
     as_json: bool = False,
+    show_traceback: bool = False,
 ) -> list[Row]:
     """Runs the recipe, or what is left of it, and writes its results into the run folder.
 
@@ -56,6 +57,7 @@ def run(
         run_dir: The run folder, new or of this configuration.
         repeats: Trainings of each network; a finished run can be given more.
         as_json: Print the summary as JSON, not as a table.
+        show_traceback: Whether the traceback of another's function that fails is shown.
 
     Returns:
         The summary's rows.
@@ -64,7 +66,9 @@ def run(
         UserError: If something the user gave cannot be used; nothing is lost.
     """
     # What cannot be loaded is told of before anything is built.
-    scorer = load_scorer(config.scorer) if config.scorer else None
+    scorer = None
+    if config.scorer:
+        scorer = load_scorer(config.scorer, show_traceback=show_traceback)
     with open_run("compression", config, run_dir, paths, cratios=config.cratios) as (
         folder,
         opened,
@@ -152,7 +156,8 @@ def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
             for index, fold in enumerate(folds):
                 cases = zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True)
                 lines += [f"{repeat},{index},{i},{g},{y},{s:.9g}" for i, g, y, s in cases]
-        name = f"{experiment}_train{cratios_text(train_crs)}_test{format_cratio(test_cr)}.csv"
+        trained = f"_train{cratios_text(train_crs)}" if train_crs else ""
+        name = f"{experiment}{trained}_test{format_cratio(test_cr)}.csv"
         write_text(folder / "predictions" / name, "\n".join(lines) + "\n")
 
 

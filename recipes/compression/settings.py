@@ -20,7 +20,7 @@ def choose_config(
     folds: int | str | None = None,
     seed: int | None = None,
     overrides: tuple[str, ...] = (),
-    scorer: str | None = None,
+    scorer: ScorerConfig | None = None,
 ) -> CompressionConfig:
     """Builds the configuration: the preset, then options, then overrides.
 
@@ -36,7 +36,7 @@ def choose_config(
         folds: Number of folds, "official", or None.
         seed: Seed, or None.
         overrides: "section.key=value" assignments; they come last.
-        scorer: See `ScorerConfig.model`; None trains a network.
+        scorer: A model from elsewhere; None trains a network.
 
     Returns:
         The configuration; its range checks have run.
@@ -63,7 +63,7 @@ def choose_config(
         changes={
             "task": task,
             "cratios": cratios,
-            "scorer": None if scorer is None else ScorerConfig(model=scorer),
+            "scorer": scorer,
             "model": None if model in (None, base.model.name) else ModelConfig(name=model),
         },
     )
