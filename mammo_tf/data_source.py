@@ -1,5 +1,6 @@
 """Opens the data set of a run: makes its phantom if asked for, builds it, reads its catalog."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ class OpenData:
         cratios: Sequence[float] = (1,),
         fraction: float | None = None,
         seed: int = 0,
+        with_masks: bool = False,
     ) -> Task:
         """Makes a task of two classes, decoding what is not in the cache yet.
 
@@ -71,6 +73,7 @@ class OpenData:
                 that augmentation draws from.
             fraction: Size of whole images after resizing; None means 0.3.
             seed: Seed of what is drawn for the task.
+            with_masks: Whether to cut the findings' masks too, see `Task.masks`.
 
         Raises:
             UserError: If the data set lacks what the task needs; the message says what.
@@ -84,6 +87,8 @@ class OpenData:
             seed=seed,
         )
         cratios = sorted({*cratios, *self.augment_cratios})
+        if with_masks:
+            plan = dataclasses.replace(plan, with_masks=True)
         return make_task(
             plan, self.catalog, self.builder, cratios=cratios, cache_dir=self.cache_dir
         )

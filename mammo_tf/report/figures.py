@@ -37,7 +37,7 @@ def roc_figure(curves: Mapping[str, Sequence[ScoredFold]]) -> str:
         _band(axes, _GRID, [_roc_on_grid(fold) for fold in folds], name, **style)
     axes.set(xlabel="False positive rate", ylabel="True positive rate", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(fontsize=8, loc="lower right")
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def pr_figure(curves: Mapping[str, Sequence[ScoredFold]], prevalence: float) -> str:
@@ -55,7 +55,7 @@ def pr_figure(curves: Mapping[str, Sequence[ScoredFold]], prevalence: float) -> 
         _band(axes, _GRID, [_pr_on_grid(fold) for fold in folds], name, **style)
     axes.set(xlabel="Recall", ylabel="Precision", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(fontsize=8, loc="best")
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def metric_figure(
@@ -97,7 +97,7 @@ def metric_figure(
     axes.set_ylabel(label)
     if len(series) > 1:
         axes.legend(fontsize=8)
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def lines_figure(series: Mapping[str, Mapping[float, Estimate]], label: str) -> str:
@@ -129,7 +129,7 @@ def lines_figure(series: Mapping[str, Mapping[float, Estimate]], label: str) -> 
     _cratio_places(axes, shown)
     axes.set_ylabel(label)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def psnr_figure(psnr_db: Mapping[float, Sequence[float]]) -> str:
@@ -149,7 +149,7 @@ def psnr_figure(psnr_db: Mapping[float, Sequence[float]]) -> str:
     axes.plot(cratios, means, "o-", color="#1f5fa8", markersize=4)
     _log_cratio_axis(axes, cratios)
     axes.set_ylabel("PSNR [dB]")
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def froc_figure(
@@ -172,7 +172,7 @@ def froc_figure(
     axes.set(xlabel="False positives an image", ylabel="Sensitivity")
     axes.set(xlim=(0, max_rate), ylim=(0, 1.01))
     axes.legend(fontsize=8, loc="best")
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def matrix_figure(
@@ -206,7 +206,7 @@ def matrix_figure(
     axes.set(xlabel="Tested on", ylabel="Trained on")
     axes.grid(False)
     figure.colorbar(picture, ax=axes, label=label)
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def patches_figure(
@@ -245,7 +245,7 @@ def patches_figure(
         axes.imshow(patch, cmap="gray", vmin=low, vmax=max(high, low + 1))
         axes.set_title(caption, fontsize=8)
         axes.set_axis_off()
-    return _data_uri(figure)
+    return data_uri_of(figure)
 
 
 def _axes(width: float, height: float):
@@ -328,7 +328,8 @@ def _circle(row, column, radius):
     return Circle((column, row), radius, fill=False, edgecolor="#ffb000", linewidth=1)
 
 
-def _data_uri(figure: MatplotlibFigure) -> str:
+def data_uri_of(figure: MatplotlibFigure) -> str:
+    """Returns a figure as a PNG data URI."""
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -69,6 +69,12 @@ from mammo_tf.scoring.config import INPUTS, UNITS
     help="Trainings of each network with random numbers of their own. With 3 or more the intervals "
     "hold what the seed changes too; with 1 they cannot. A finished run can be given more.",
 )
+@click.option(
+    "--saliency",
+    is_flag=True,
+    help="Also see where the networks of single look (Fig. 3): Grad-CAM, Grad-CAM++ and Score-CAM "
+    "at CRs near 1, 100, 5000 and 11000. Needs the extra 'saliency'.",
+)
 @recipe_options("runs/compression-DATASET", default_dataset="ncc")
 def compression(
     preset,
@@ -81,6 +87,7 @@ def compression(
     scorer_unit,
     scorer_traceback,
     repeats,
+    saliency,
     dataset,
     variant,
     phantom,
@@ -158,6 +165,7 @@ def compression(
         config,
         experiments=experiments,
         repeats=repeats,
+        saliency=saliency,
         paths=DataPaths(manual_dir=manual_dir, data_dir=data_dir, max_quarantine=max_quarantine),
         run_dir=run_dir or f"runs/compression-{name}",
         as_json=as_json,

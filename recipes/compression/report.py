@@ -12,6 +12,7 @@ from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
 from mammo_tf.recipes.compression.report_scorer import p_and_non_inferior, scorer_section
+from mammo_tf.recipes.compression.saliency import Saliency, saliency_section
 from mammo_tf.recipes.compression.samples import Sample
 from mammo_tf.recipes.compression.summarise import Row, main_rows
 from mammo_tf.report import Figure, Section, Table, figures, render_page
@@ -25,6 +26,7 @@ class Findings:
         rows: Summary rows of all experiments.
         quality: CR achieved, PSNR and RMSE, one entry a CR.
         detail: Calibration and subgroups of the single experiment; None where it was not run.
+        saliency: Where the networks look; None where it was not asked for.
         samples: Mammograms to show patches of.
         data_facts: What was classified, as (name, text) lines.
         notes: Sentences about the data that a reader must know.
@@ -38,6 +40,7 @@ class Findings:
     rows: Sequence[Row]
     quality: Sequence[Quality]
     detail: Detail | None
+    saliency: Saliency | None
     samples: Sequence[Sample]
     data_facts: Sequence[tuple[str, str]]
     notes: Sequence[str]
@@ -57,6 +60,7 @@ def render_report(findings: Findings) -> str:
         sections += [_against_ratio(single), table(single, findings), _curves(single)]
         sections += detail_sections(findings.detail) if findings.detail else []
     sections += experiment_sections(findings.rows)
+    sections += [saliency_section(findings.saliency)] if findings.saliency else []
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
     return render_page(
         title=_title(findings),

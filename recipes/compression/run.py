@@ -22,6 +22,12 @@ from mammo_tf.recipes.compression.grid import Scored, score
 from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
 from mammo_tf.recipes.compression.report import Findings, render_report
 from mammo_tf.recipes.compression.report_experiments import network_name
+from mammo_tf.recipes.compression.saliency import (
+    Saliency,
+    check_saliency_options,
+    measure_saliency,
+    write_saliency,
+)
 from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.recipes.compression.scored import SCORER, score_data_set, scorer_facts
 from mammo_tf.recipes.compression.summarise import (
@@ -45,6 +51,7 @@ def run(
     paths: DataPaths,
     run_dir: str,
     repeats: int = 1,
+    saliency: bool = False,
     as_json: bool = False,
     show_traceback: bool = False,
 ) -> list[Row]:
@@ -56,6 +63,7 @@ def run(
         paths: Where raw and built data are.
         run_dir: The run folder, new or of this configuration.
         repeats: Trainings of each network; a finished run can be given more.
+        saliency: Whether to see where the networks of "single" look.
         as_json: Print the summary as JSON, not as a table.
         show_traceback: Whether the traceback of another's function that fails is shown.
 
@@ -65,6 +73,8 @@ def run(
     Raises:
         UserError: If something the user gave cannot be used; nothing is lost.
     """
+    if saliency:
+        check_saliency_options(config, experiments)
     # What cannot be loaded is told of before anything is built.
     scorer = None
     if config.scorer:
@@ -79,7 +89,10 @@ def run(
             task, rows = _train_and_score(config, opened, folder, experiments, repeats)
         quality = _quality(config, opened)
         detail = _detail(config, task, rows, folder)
-        report = _write_report(config, task, opened, rows, quality, detail, folder)
+        looked = measure_saliency(config, opened, task, folder) if saliency else None
+        if looked:
+            write_saliency(folder, looked)
+        report = _write_report(config, task, opened, rows, quality, detail, looked, folder)
     _print(rows, quality, report, task, as_json)
     return rows
 
@@ -168,12 +181,14 @@ def _write_report(
     rows: list[Row],
     quality: list[Quality],
     detail: Detail | None,
+    saliency: Saliency | None,
     folder: Path,
 ) -> Path:
     findings = Findings(
         rows=rows,
         quality=quality,
         detail=detail,
+        saliency=saliency,
         samples=_samples(config, opened),
         data_facts=_facts(config, task, opened, rows),
         notes=task.notes,
