@@ -184,6 +184,10 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The records of an item, one for each image; a `Rejection` goes into the quarantine."""
         raise NotImplementedError
 
+    def _report_notes(self) -> tuple[str, ...]:
+        """Sentences about the images that every report on them must pass on."""
+        return ()
+
     def _image_type(self) -> tuple[tuple[int | None, int | None], str]:
         """((height, width), dtype) of the images; None where it varies."""
         return self.SHAPE, self.DTYPE
@@ -207,6 +211,7 @@ class MammogramBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "is_phantom": False,
             "has_official_splits": False,
             "cratios": list(self.builder_config.cratios),
+            "notes": list(self._report_notes()),
         }
         return self.dataset_info_from_configs(
             features=schema.features(image, self.EXTRA, self.FINDING_EXTRA),

@@ -18,6 +18,7 @@ from mammo_tf.datasets.build import build_dataset
 from mammo_tf.datasets.cbis_ddsm import boxes, labels
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.phantom.cbis_ddsm import write_cbis_ddsm
+from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.record import LABELS, LATERALITIES, VIEWS
 from mammo_tf.testing import make_breast
 
@@ -234,3 +235,9 @@ def test_exported_originals_are_the_real_squares(real):
         assert np.sqrt(np.mean((ours - theirs) ** 2)) < 2.5
         compared[name] += 1
     assert len(compared) == 8
+
+
+def test_that_the_squares_are_no_originals_goes_into_every_report(folder, tmp_path):
+    catalog = read_catalog(build(folder, tmp_path / "data"))
+    (note,) = catalog.notes
+    assert "compressed once as JPEG" in note and "CR 1 is no original" in note

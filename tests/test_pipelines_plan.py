@@ -9,7 +9,9 @@ from mammo_tf.pipelines import records
 from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.pipelines.plan import Example, Part, Plan, make_task
 from mammo_tf.pipelines.task import Rows, SideBySide, Task
+from mammo_tf.pipelines.tasks import whole_images
 from mammo_tf.record import Finding
+from mammo_tf.scoring.cases import list_cases, task_of
 
 CRATIOS = (1, 5, 20)
 NAMES = ("i0", "i1", "i2", "i3")
@@ -257,3 +259,20 @@ class TestTask:
         assert pairs.shape == (2, 2, 6) and pairs.ndim == 3
         np.testing.assert_array_equal(pairs[1], np.hstack([array[2], array[3]]))
         np.testing.assert_array_equal(np.asarray(pairs, dtype=float)[0, 1], [3, 4, 5, 9, 10, 11])
+
+
+def test_what_a_data_set_says_of_its_images_reaches_every_task(build_records):
+    images = [
+        (np.full((64, 48), 9 * number, np.uint8), {
+            "image_id": f"i{number}", "patient_id": f"p{number}",
+            "label": "malignant" if number % 2 else "normal", "bits_stored": 8,
+        })
+        for number in range(4)
+    ]  # fmt: skip
+    builder = build_records(images, metadata={"notes": ["Scanned twice."]})
+    catalog = read_catalog(builder)
+    assert catalog.notes == ("Scanned twice.",)
+    task = make_task(whole_images(catalog), catalog, builder, cratios=(1,), cache_dir=None)
+    assert task.notes == ("Scanned twice.",)
+    cases, _ = list_cases(catalog, "image")
+    assert "Scanned twice." in task_of(cases, catalog, "image").notes

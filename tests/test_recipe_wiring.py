@@ -412,3 +412,20 @@ def test_the_images_shown_are_those_of_their_captions(opened):
     for image in shown:
         number = int(image.info.image_id[0])
         assert image.lesion == (8 * number + 2, 10, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("none", "trained from scratch"),
+        ("imagenet", "begins with ImageNet weights"),
+        ("some/where/own.pth", "begins with own.pth"),
+    ],
+)
+def test_the_report_says_what_weights_a_network_begins_with(opened, weights, said):
+    model = ModelConfig(name="efficientnet_lite0", options={"weights": weights})
+    config = dataclasses.replace(CONFIG, model=model)
+    facts = dict(recipe._facts(config, make_task(), opened, []))
+    assert facts["Network"] == f"efficientnet_lite0, input 68×64, {said}"
+    plain = dict(recipe._facts(CONFIG, make_task(), opened, []))
+    assert plain["Network"] == "cnn3, input 68×64"

@@ -63,6 +63,14 @@ class Builder(MammogramBuilder):
             ((SQUARE_SIZE, SQUARE_SIZE), "uint8") if self._is_squares else ((None, None), "uint16")
         )
 
+    def _report_notes(self) -> tuple[str, ...]:
+        if not self._is_squares:
+            return ()
+        return (
+            "These images were stretched to 800×800 and compressed once as JPEG before they came "
+            "here: CR 1 is no original, and what that JPEG lost is lost at every ratio.",
+        )
+
     def _worker(self) -> Callable[[Any], Any]:
         return ingest.ingest_cbis_jpeg if self._is_squares else ingest.ingest_cbis_film
 

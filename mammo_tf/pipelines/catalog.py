@@ -27,6 +27,7 @@ class Catalog:
         source: Fingerprint of the built data set; part of every cache's key.
         is_phantom: True when the pixels are synthetic.
         has_official_splits: Whether `ImageInfo.split` is the data set's own, not ours.
+        notes: Sentences about the images that every report on them must pass on.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Catalog:
     source: str
     is_phantom: bool = False
     has_official_splits: bool = False
+    notes: tuple[str, ...] = ()
 
     def rows(self) -> dict[str, int]:
         """Maps an image's id to its place in `images`."""
@@ -78,6 +80,7 @@ def read_catalog(builder, cache_dir: str | os.PathLike | None = None) -> Catalog
         source=source,
         is_phantom=records.is_phantom(builder),
         has_official_splits=bool(metadata.get("has_official_splits", False)),
+        notes=tuple(metadata.get("notes", ())),
     )
 
 

@@ -142,7 +142,7 @@ def make_task(
         box_class_names=plan.box_class_names,
         is_phantom=catalog.is_phantom,
         has_official_splits=catalog.has_official_splits,
-        notes=plan.notes,
+        notes=(*catalog.notes, *plan.notes),
         subgroups=subgroups.joined([example.subgroups for example in examples]),
     )
 

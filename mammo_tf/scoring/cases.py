@@ -105,7 +105,7 @@ def task_of(cases: Sequence[Case], catalog: Catalog, unit: str, notes: Sequence[
         shapes=np.array([image.shape for image in first], int),
         is_phantom=catalog.is_phantom,
         has_official_splits=catalog.has_official_splits,
-        notes=tuple(notes),
+        notes=(*catalog.notes, *notes),
         subgroups=subgroups.joined([case.subgroups for case in cases]),
     )
 

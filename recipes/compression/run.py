@@ -229,6 +229,16 @@ def _source(config: CompressionConfig) -> str:
     return f"a phantom of {config.dataset}" if config.phantom else config.dataset
 
 
+def _start(config: CompressionConfig) -> str:
+    """What weights the network begins with, where that is an option of it."""
+    weights = config.model.options.get("weights")
+    if weights is None:
+        return ""
+    if weights == "none":
+        return ", trained from scratch"
+    return f", begins with {'ImageNet weights' if weights == 'imagenet' else Path(weights).name}"
+
+
 def _facts(
     config: CompressionConfig, task: Task, opened: OpenData, rows: Sequence[Row]
 ) -> list[tuple[str, str]]:
@@ -245,7 +255,7 @@ def _facts(
         return [*facts, *scorer_facts(config)]
     facts += [
         ("Division", config.split.describe(task.has_official_splits)),
-        ("Network", f"{config.model.name}, input {height}×{width}"),
+        ("Network", f"{config.model.name}, input {height}×{width}{_start(config)}"),
         ("Trainings of each network", trainings(rows)),
         ("Seed", f"{config.seed}; weights and order are alike at all compression ratios of a fold"),
     ]
