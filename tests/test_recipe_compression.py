@@ -122,7 +122,7 @@ def test_the_answer_comes_first_and_says_how_far_one_may_go():
     assert said[1] == "At CR1K the loss is shown to be larger."
     expected = mean_auroc(folds(2.0)).value - mean_auroc(folds(0.7)).value
     text = " ".join(said)
-    assert f"At CR1K it is lower by {expected:.2f}" in text
+    assert f"At CR1K it is lower by {expected:.3f} (" in text
     assert "after Holm's correction for 2 comparisons" in text
     assert "At CR20 it is" not in text
     assert "less than 0.01 is still within the intervals" in text

@@ -64,7 +64,7 @@ def _why_not(row: Row) -> str:
     if change.high < -margin:
         return f"At {name} the loss is shown to be larger."
     if change.high < 0:
-        return f"At {name} a loss is shown, and it may be larger."
+        return f"At {name} the loss may be larger: the AUROC is {_by(row)}."
     here = row.num_patients
     needed = patients_needed(change, here, margin=margin)
     if needed is None:
@@ -105,7 +105,7 @@ def _differences(others: Sequence[Row]) -> list[str]:
 def _by(row: Row) -> str:
     change, direction = row.change, "lower" if row.change.value < 0 else "higher"
     ends = sorted([abs(change.low), abs(change.high)])
-    return f"{direction} by {abs(change.value):.2f} ({ends[0]:.2f} to {ends[1]:.2f})"
+    return f"{direction} by {abs(change.value):.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
 
 
 def _p(row: Row) -> str:
