@@ -8,11 +8,11 @@ import pytest
 
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation.saliency import score_saliency
-from mammo_tf.models.saliency import METHODS, saliency_maps
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression import saliency
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.report.saliency_figure import OUTLINE, saliency_pixels
+from mammo_tf.saliency import METHODS, saliency_maps
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig, divide_task
 

@@ -18,13 +18,13 @@ from mammo_tf.errors import UserError
 from mammo_tf.evaluation.saliency import SaliencyScores, score_saliency
 from mammo_tf.files import write_text
 from mammo_tf.models.registry import build_model
-from mammo_tf.models.saliency import METHODS, check_saliency, saliency_maps
 from mammo_tf.pipelines.feed import make_feed
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.report import Figure, Section, Table, figures
 from mammo_tf.report.saliency_figure import saliency_picture
+from mammo_tf.saliency import METHODS, check_saliency, saliency_maps
 from mammo_tf.training.folds import divide_task
 from mammo_tf.training.store import Cell, CellStore
 from mammo_tf.training.tensorboard_log import CellLog
