@@ -10,6 +10,7 @@ from mammo_tf.pipelines.plan import Plan
 from mammo_tf.pipelines.task_names import BINARY_TASKS, PATCH_TASKS
 from mammo_tf.pipelines.tasks.detection import detection
 from mammo_tf.pipelines.tasks.finding_patches import finding_patches
+from mammo_tf.pipelines.tasks.gan_patches import gan_patches
 from mammo_tf.pipelines.tasks.lesion_patches import lesion_patches
 from mammo_tf.pipelines.tasks.segmentation import segmentation
 from mammo_tf.pipelines.tasks.sliding_patches import sliding_patches
@@ -19,6 +20,7 @@ from mammo_tf.pipelines.tasks.whole_images import whole_images
 __all__ = [
     "detection",
     "finding_patches",
+    "gan_patches",
     "lesion_patches",
     "plan_binary_task",
     "segmentation",
