@@ -239,10 +239,23 @@ def test_a_preset_that_is_given_is_never_replaced(options, preset):
 def test_folds_and_models_by_option():
     assert choose_config(folds="official").split.official == "yes"
     assert choose_config(folds=4).split == SplitConfig(official="no", num_folds=4)
-    config = choose_config(model="depthwise_cnn", overrides=("model.dropout=0.25",))
+    config = choose_config(models=("depthwise_cnn",), overrides=("model.dropout=0.25",))
     assert (config.model.name, config.model.options["dropout"]) == ("depthwise_cnn", 0.25)
     # Another model does not inherit the preset's options; the same one keeps them.
-    assert choose_config(model="cnn3").model.options["head_pooling"] == "max"
+    assert choose_config(models=("cnn3",)).model.options["head_pooling"] == "max"
+
+
+def test_several_networks_each_with_its_options():
+    config = choose_config(
+        models=("cnn3", "resnet18"),
+        overrides=("resnet18.weights=none", "cnn3.dropout=0.25", "training.epochs=2"),
+    )
+    assert [network.name for network in config.networks] == ["cnn3", "resnet18"]
+    assert config.model.options["dropout"] == 0.25
+    assert config.model.options["head_pooling"] == "max"  # the preset's
+    assert config.others[0].options == {"weights": "none", "dropout": 0.0}
+    assert config.training.epochs == 2
+    assert choose_config(overrides=("cnn3.dropout=0.5",)).model.options["dropout"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -256,7 +269,12 @@ def test_folds_and_models_by_option():
         ({"cratios": (0.5, 2)}, r"must be from 1 \(lossless\)"),
         ({"cratios": (1, float("nan"))}, "Received: nan"),
         ({"folds": 1}, "between 2 and 20"),
-        ({"model": "cnn4"}, "`model` must be one of .*cnn3"),
+        ({"models": ("cnn4",)}, "`model` must be one of .*cnn3"),
+        ({"models": ("cnn3", "cnn3")}, "given once"),
+        ({"models": ("cnn3", "resnet18"), "overrides": ("model.dropout=0.1",)}, "cnn3.dropout"),
+        ({"overrides": ("resnet18.weights=none",)}, r"networks of this run are cnn3 \(--model\)"),
+        ({"models": ("resnet18",), "overrides": ("resnet18.weight=none",)}, "resnet18.*no option"),
+        ({"models": ("resnet18",), "overrides": ("resnet18.name=cnn3",)}, "networks of this run"),
         ({"overrides": ("training.epoch=3",)}, "Did you mean"),
         ({"overrides": ("training.augment.cratios=1,20",)}, "--experiment augmented"),
         ({"overrides": ("margin=0",)}, "margin"),

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,16 +19,19 @@ from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression import data, grid
 from mammo_tf.recipes.compression import run as recipe
+from mammo_tf.recipes.compression.answer import answer
 from mammo_tf.recipes.compression.command import compression
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.detail import measure_detail, write_detail
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS
-from mammo_tf.recipes.compression.summarise import summarise, write_tables
+from mammo_tf.recipes.compression.report_networks import networks_sections
+from mammo_tf.recipes.compression.summarise import by_model, summarise, write_tables
 from mammo_tf.record import Finding
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig
 
 SHAPE = (68, 64)
+PAPER_AUROC = ("0.87 (0.85, 0.89)", "0.87 (0.85, 0.89)")  # Table 1, CR 1 and CR 20
 CONFIG = CompressionConfig(
     cratios=(1, 20),
     model=ModelConfig(
@@ -233,6 +237,39 @@ def test_repeats_are_trainings_of_the_same_folds(monkeypatch, tmp_path):
         assert not np.array_equal(second.scores, first.scores)
     names = sorted(path.name for path in (tmp_path / "cells").iterdir())
     assert names == [f"cnn3-cr1-fold{k}{tail}" for k in range(2) for tail in ("", "-repeat1")]
+
+
+def test_each_network_has_its_rows_files_and_sections(tmp_path):
+    other = ModelConfig(name="depthwise_cnn", options={"stackwise_num_filters": (4, 4, 4, 4)})
+    config = dataclasses.replace(CONFIG, others=(other,), num_resamples=100)
+    opened = SimpleNamespace(binary_task=lambda *_, **__: make_task())
+    task, rows = recipe._train_and_score(config, opened, tmp_path, ["single"], 1)
+    assert [(row.model, row.test_cr) for row in rows] == [
+        ("cnn3", 1), ("cnn3", 20), ("depthwise_cnn", 1), ("depthwise_cnn", 20),
+    ]  # fmt: skip
+    # A row is that of its own network alone, compared with its own reference.
+    for index, name in ((0, "cnn3"), (2, "depthwise_cnn")):
+        alone = dataclasses.replace(config, model=config.networks[index // 2], others=())
+        expected = grid.score(alone, task, "single", tmp_path / "alone" / name)
+        for row in rows[index : index + 2]:
+            (folds,) = expected[row.train_crs, row.test_cr]
+            for found, wanted in zip(row.repeats[0], folds, strict=True):
+                np.testing.assert_array_equal(found.scores, wanted.scores)
+        change = rows[index + 1].auroc.value - rows[index].auroc.value
+        assert rows[index + 1].change.value == pytest.approx(change)
+    names = sorted(path.name for path in (tmp_path / "predictions").iterdir())
+    assert names == [
+        f"{tag}single_train{cr}_test{cr}.csv" for tag in ("depthwise_cnn_", "") for cr in (1, 20)
+    ]
+    said = answer(rows)
+    assert said[0].startswith("cnn3: ") and said[1].startswith("depthwise_cnn: ")
+    (section,) = networks_sections(by_model(rows))
+    assert section.parts[0].rows[0][1] == str(rows[0].auroc)
+    assert section.parts[0].rows[1] == ["cnn3, Jo et al. 2021", *PAPER_AUROC]
+    assert section.parts[0].rows[2][2] == str(rows[3].auroc)
+    detail = recipe._detail(config, task, rows, tmp_path)
+    own = detail.of_model("depthwise_cnn")
+    assert [pair[0] for pair in own.calibration] == rows[2:]
 
 
 def test_subgroups_and_calibration_are_those_of_the_run_s_rows(tmp_path):

@@ -9,7 +9,7 @@ from mammo_tf.recipes.compression.report_experiments import (
     mixture_in_words,
     network_name,
 )
-from mammo_tf.recipes.compression.summarise import Row, main_rows
+from mammo_tf.recipes.compression.summarise import Row, by_model, main_rows
 
 
 def answer(rows: Sequence[Row]) -> list[str]:
@@ -20,8 +20,14 @@ def answer(rows: Sequence[Row]) -> list[str]:
 
     Returns:
         Sentences. First the conclusion of "single" or of another's model, else of "test_only";
-        then one on each of the other ways to compress, and one on the largest mixture.
+        then one on each of the other ways to compress, and one on the largest mixture. Of several
+        networks each one's, its name before the first.
     """
+    if len(networks := by_model(rows)) > 1:
+        said = {name: answer(of_model) for name, of_model in networks.items()}
+        return [f"{name}: {first}" for name, (first, *_) in said.items()] + [
+            f"{name}: {' '.join(more)}" for name, (_, *more) in said.items() if more
+        ]
     of = {name: [row for row in rows if row.experiment == name] for name in THREE_WAYS}
     said, main = [], main_rows(rows)
     if main:

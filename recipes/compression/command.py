@@ -38,7 +38,12 @@ from mammo_tf.scoring.config import INPUTS, UNITS
     "--cratios", "--crs", "cratios", type=Cratios(), help="Compression ratios, e.g. 1,15,100."
 )
 @click.option(
-    "--model", type=click.Choice(models()), help="The network; --set model.OPTION=VALUE changes it."
+    "--model",
+    "networks",
+    multiple=True,
+    type=click.Choice(list(models())),
+    help="The network; --set model.OPTION=VALUE changes it. Given several times, the tables have a "
+    "row for each, as the paper's; --set NETWORK.OPTION=VALUE changes one.",
 )
 @click.option(
     "--scorer",
@@ -72,8 +77,8 @@ from mammo_tf.scoring.config import INPUTS, UNITS
 @click.option(
     "--saliency",
     is_flag=True,
-    help="Also see where the networks of single look (Fig. 3): Grad-CAM, Grad-CAM++ and Score-CAM "
-    "at CRs near 1, 100, 5000 and 11000. Needs the extra 'saliency'.",
+    help="Also see where the first network looks, trained at one CR (Fig. 3): Grad-CAM, Grad-CAM++ "
+    "and Score-CAM at CRs near 1, 100, 5000 and 11000. Needs the extra 'saliency'.",
 )
 @recipe_options("runs/compression-DATASET", default_dataset="ncc")
 def compression(
@@ -81,7 +86,7 @@ def compression(
     task,
     experiments,
     cratios,
-    model,
+    networks,
     scorer,
     scorer_input,
     scorer_unit,
@@ -111,6 +116,8 @@ def compression(
       mammo-tf recipe compression --preset demo
     For numbers to cite, with the chance of training in the intervals:
       mammo-tf recipe compression --dataset ... --repeats 3
+    The paper's Table 1, both networks:
+      mammo-tf recipe compression ... --model cnn3 --model resnet18
     On your own studies:
       mammo-tf recipe compression --dataset ncc --manual-dir FOLDER --run-dir runs/mine
     On mini-MIAS, from the distributed all-mias.tar.gz:
@@ -134,7 +141,7 @@ def compression(
         phantom=phantom,
         task=task,
         cratios=cratios,
-        model=model,
+        models=networks,
         folds=folds,
         seed=seed,
         overrides=overrides,
@@ -144,7 +151,7 @@ def compression(
             scorer_unit=scorer_unit,
             scorer_traceback=scorer_traceback,
             task=task,
-            model=model,
+            model=networks[0] if networks else None,
             experiments=experiments,
             repeats=repeats,
             folds=folds,

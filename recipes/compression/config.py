@@ -35,6 +35,7 @@ class CompressionConfig(RecipeConfig):
         cratios: Compression ratios, ascending; the first is the reference. The paper's are 1 to
             11,000 ("Compressed mammograms using different compression ratios").
         model: The network and its options.
+        others: Further networks, trained and tested alike; the tables have a row for each.
         resize_fraction: Size of the network's input against the image, for "pairs" and "whole";
             None means the paper's 0.3.
         num_resamples: Bootstrap resamples for the AUPRC's interval; not stated in the paper.
@@ -51,6 +52,7 @@ class CompressionConfig(RecipeConfig):
     task: str = "auto"
     cratios: tuple[float, ...] = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
     model: ModelConfig = field(default_factory=ModelConfig)
+    others: tuple[ModelConfig, ...] = ()
     resize_fraction: float | None = None
     num_resamples: int = 2000
     margin: float = 0.02
@@ -60,6 +62,9 @@ class CompressionConfig(RecipeConfig):
     def __post_init__(self):
         super().__post_init__()
         check_choice("task", self.task, ("auto", *BINARY_TASKS))
+        names = [network.name for network in self.networks]
+        if len(set(names)) < len(names):
+            raise UserError(f"Each network may be given once. Received: {', '.join(names)}.")
         if self.cratios != normalize_cratios(self.cratios):
             raise UserError(f"`cratios` must be ascending. Received: {self.cratios}.")
         if self.resize_fraction is not None:
@@ -71,6 +76,11 @@ class CompressionConfig(RecipeConfig):
                 "`training.augment.cratios` would train the same network at each compression "
                 "ratio. In this recipe --experiment augmented draws from `cratios`."
             )
+
+    @property
+    def networks(self) -> tuple[ModelConfig, ...]:
+        """All networks, the first one first."""
+        return (self.model, *self.others)
 
 
 PAPER = CompressionConfig(task="pairs")

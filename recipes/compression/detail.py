@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,13 @@ class Detail:
 
     calibration: Sequence[tuple[Row, Calibration]]
     subgroups: Sequence[SubgroupRow]
+
+    def of_model(self, model: str) -> "Detail":
+        """The part of one network."""
+        return Detail(
+            calibration=[pair for pair in self.calibration if pair[0].model == model],
+            subgroups=[row for row in self.subgroups if row.model == model],
+        )
 
 
 def measure_detail(
@@ -114,6 +121,15 @@ def _subgroups(rows: Sequence[Row], name: str, values: dict[str, str]) -> Iterat
                 if row is not rows[0]
                 else None,
             )
+
+
+def merge_details(details: Iterable[Detail]) -> Detail:
+    """Returns one `Detail` with those of all networks."""
+    details = list(details)
+    return Detail(
+        calibration=[pair for detail in details for pair in detail.calibration],
+        subgroups=[row for detail in details for row in detail.subgroups],
+    )
 
 
 def write_detail(run_dir: Path, detail: Detail) -> None:

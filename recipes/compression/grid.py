@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammo_tf.evaluation import ScoredFold
+from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS
@@ -17,7 +18,13 @@ Scored = Mapping[tuple[tuple[float, ...], float], tuple[tuple[ScoredFold, ...], 
 
 
 def score(
-    config: CompressionConfig, task: Task, experiment: str, run_dir: Path, *, repeats: int = 1
+    config: CompressionConfig,
+    task: Task,
+    experiment: str,
+    run_dir: Path,
+    *,
+    network: ModelConfig | None = None,
+    repeats: int = 1,
 ) -> Scored:
     """Trains and tests all cells of an experiment; finished ones are only read.
 
@@ -26,6 +33,7 @@ def score(
         task: The run's task.
         experiment: A key of `EXPERIMENTS`.
         run_dir: The run folder.
+        network: Which of the configuration's networks; None for the first.
         repeats: Trainings of each cell, which differ in their random numbers alone; the folds are
             the same in all.
 
@@ -43,7 +51,7 @@ def score(
         task,
         cells,
         folds=folds,
-        model=config.model,
+        model=network or config.model,
         config=_training(config, experiment),
         run_dir=run_dir,
         seed=config.seed,

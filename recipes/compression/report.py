@@ -11,10 +11,11 @@ from mammo_tf.recipes.compression.answer import answer
 from mammo_tf.recipes.compression.detail import Detail, detail_sections
 from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
+from mammo_tf.recipes.compression.report_networks import networks_sections, titled
 from mammo_tf.recipes.compression.report_scorer import p_and_non_inferior, scorer_section
 from mammo_tf.recipes.compression.saliency import Saliency, saliency_section
 from mammo_tf.recipes.compression.samples import Sample
-from mammo_tf.recipes.compression.summarise import Row, main_rows
+from mammo_tf.recipes.compression.summarise import Row, by_model, main_rows
 from mammo_tf.report import Figure, Section, Table, figures, render_page
 
 
@@ -53,13 +54,11 @@ class Findings:
 
 def render_report(findings: Findings) -> str:
     """Renders the report as one self-contained HTML page."""
-    single = main_rows(findings.rows)
-    sections = []
-    if single:
-        table = _single if single[0].train_crs else scorer_section
-        sections += [_against_ratio(single), table(single, findings), _curves(single)]
-        sections += detail_sections(findings.detail) if findings.detail else []
-    sections += experiment_sections(findings.rows)
+    networks = by_model(findings.rows)
+    sections = networks_sections(networks) if len(networks) > 1 else []
+    for name, rows in networks.items():
+        own = _of_network(name, rows, findings)
+        sections += own if len(networks) == 1 else [titled(section, name) for section in own]
     sections += [saliency_section(findings.saliency)] if findings.saliency else []
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
     return render_page(
@@ -74,6 +73,16 @@ def render_report(findings: Findings) -> str:
             "Environment": json.dumps(findings.config["environment"], indent=2),
         },
     )
+
+
+def _of_network(name: str, rows: Sequence[Row], findings: Findings) -> list[Section]:
+    single = main_rows(rows)
+    sections = []
+    if single:
+        table = _single if single[0].train_crs else scorer_section
+        sections += [_against_ratio(single), table(single, findings), _curves(single)]
+        sections += detail_sections(findings.detail.of_model(name)) if findings.detail else []
+    return sections + experiment_sections(rows)
 
 
 def _title(findings: Findings) -> str:

@@ -11,12 +11,13 @@ from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
 from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.files import write_text
+from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task import Task
 from mammo_tf.progress import progress
 from mammo_tf.recipes.compression import data
 from mammo_tf.recipes.compression.answer import answer, trainings
 from mammo_tf.recipes.compression.config import CompressionConfig
-from mammo_tf.recipes.compression.detail import Detail, measure_detail, write_detail
+from mammo_tf.recipes.compression.detail import Detail, measure_detail, merge_details, write_detail
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS, references
 from mammo_tf.recipes.compression.grid import Scored, score
 from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
@@ -32,6 +33,7 @@ from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.recipes.compression.scored import SCORER, score_data_set, scorer_facts
 from mammo_tf.recipes.compression.summarise import (
     Row,
+    by_model,
     cratios_text,
     main_rows,
     read_experiments,
@@ -109,9 +111,12 @@ def _train_and_score(
     )
     rows = []
     for experiment, count in _all_experiments(folder, experiments, repeats).items():
-        scored = score(config, task, experiment, folder, repeats=count)
-        rows += _summarise(config, experiment, scored, config.model.name)
-        _write_predictions(folder, experiment, scored)
+        for network in config.networks:
+            scored = score(config, task, experiment, folder, network=network, repeats=count)
+            rows += _summarise(config, experiment, scored, network.name)
+            # The first network's have no name in theirs, so that a run of one stays as it was.
+            tag = "" if network == config.model else f"{network.name}_"
+            _write_predictions(folder, f"{tag}{experiment}", scored)
         # Not before all are scored that were there: a table never loses rows.
         if {row.experiment for row in rows} >= read_experiments(folder).keys():
             write_tables(folder, rows)
@@ -156,12 +161,15 @@ def _detail(config, task: Task, rows: Sequence[Row], folder: Path) -> Detail | N
     main = main_rows(rows)
     if not main:
         return None
-    detail = measure_detail(main, task, num_resamples=config.num_resamples, seed=config.seed)
+    settings = {"num_resamples": config.num_resamples, "seed": config.seed}
+    detail = merge_details(
+        measure_detail(of_model, task, **settings) for of_model in by_model(main).values()
+    )
     write_detail(folder, detail)
     return detail
 
 
-def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
+def _write_predictions(folder: Path, name: str, scored: Scored) -> None:
     """One CSV a row of the summary: the score of every test case."""
     for (train_crs, test_cr), repeats in scored.items():
         lines = ["repeat,fold,example_id,group,label,score"]
@@ -170,8 +178,8 @@ def _write_predictions(folder: Path, experiment: str, scored: Scored) -> None:
                 cases = zip(fold.example_ids, fold.groups, fold.labels, fold.scores, strict=True)
                 lines += [f"{repeat},{index},{i},{g},{y},{s:.9g}" for i, g, y, s in cases]
         trained = f"_train{cratios_text(train_crs)}" if train_crs else ""
-        name = f"{experiment}{trained}_test{format_cratio(test_cr)}.csv"
-        write_text(folder / "predictions" / name, "\n".join(lines) + "\n")
+        file = f"{name}{trained}_test{format_cratio(test_cr)}.csv"
+        write_text(folder / "predictions" / file, "\n".join(lines) + "\n")
 
 
 def _write_report(
@@ -229,9 +237,9 @@ def _source(config: CompressionConfig) -> str:
     return f"a phantom of {config.dataset}" if config.phantom else config.dataset
 
 
-def _start(config: CompressionConfig) -> str:
+def _start(network: ModelConfig) -> str:
     """What weights the network begins with, where that is an option of it."""
-    weights = config.model.options.get("weights")
+    weights = network.options.get("weights")
     if weights is None:
         return ""
     if weights == "none":
@@ -255,7 +263,10 @@ def _facts(
         return [*facts, *scorer_facts(config)]
     facts += [
         ("Division", config.split.describe(task.has_official_splits)),
-        ("Network", f"{config.model.name}, input {height}×{width}{_start(config)}"),
+        *(
+            ("Network", f"{network.name}, input {height}×{width}{_start(network)}")
+            for network in config.networks
+        ),
         ("Trainings of each network", trainings(rows)),
         ("Seed", f"{config.seed}; weights and order are alike at all compression ratios of a fold"),
     ]
@@ -283,12 +294,13 @@ def _print(
         return
     if task.is_phantom:
         click.echo(PHANTOM_NOTE)
-    header = f"{'experiment':<15}{'network':<16}{'tested on':<11}"
+    several = len(by_model(rows)) > 1
+    header = f"{'experiment':<15}{'network':<{28 if several else 16}}{'tested on':<11}"
     click.echo(f"{header}{'AUROC (95 % CI)':<22}AUPRC (95 % CI)")
     for row in rows:
-        name = (
-            f"{row.experiment:<15}{network_name(row.train_crs):<16}{cratio_name(row.test_cr):<11}"
-        )
+        trained = network_name(row.train_crs)
+        trained = f"{f'{row.model} {trained}':<28}" if several else f"{trained:<16}"
+        name = f"{row.experiment:<15}{trained}{cratio_name(row.test_cr):<11}"
         click.echo(f"{name}{row.auroc!s:<22}{row.auprc}")
     for sentence in said:
         click.echo(sentence)

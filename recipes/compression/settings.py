@@ -2,6 +2,7 @@
 
 from mammo_tf.errors import UserError
 from mammo_tf.found import default_task
+from mammo_tf.found import models as found_models
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task_names import PATCH_TASKS
 from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
@@ -16,7 +17,7 @@ def choose_config(
     phantom: bool | None = None,
     task: str | None = None,
     cratios: tuple[float, ...] | None = None,
-    model: str | None = None,
+    models: tuple[str, ...] = (),
     folds: int | str | None = None,
     seed: int | None = None,
     overrides: tuple[str, ...] = (),
@@ -32,7 +33,8 @@ def choose_config(
         phantom: True to make a synthetic set first.
         task: One of `BINARY_TASKS`, or "auto"; None means the one that the data set is made for.
         cratios: Compression ratios, ascending, or None.
-        model: A model's name, or None for the preset's, with its options.
+        models: Names of models; () for the preset's. Of one model alone `model.OPTION` in
+            `overrides` is an option, of several each one's name stands before: `cnn3.OPTION`.
         folds: Number of folds, "official", or None.
         seed: Seed, or None.
         overrides: "section.key=value" assignments; they come last.
@@ -53,6 +55,14 @@ def choose_config(
             f"--preset {preset} runs on a phantom of {base.dataset}. For {dataset} leave --preset "
             "away or give another."
         )
+    names = models or (base.model.name,)
+    overrides, options = _options_by_model(overrides, names)
+    networks = [
+        (base.model if name == base.model.name else ModelConfig(name=name)).replace_options(
+            options[name]
+        )
+        for name in names
+    ]
     return base.with_options(
         dataset=dataset,
         variant=variant,
@@ -64,6 +74,32 @@ def choose_config(
             "task": task,
             "cratios": cratios,
             "scorer": scorer,
-            "model": None if model in (None, base.model.name) else ModelConfig(name=model),
+            "model": networks[0],
+            "others": tuple(networks[1:]),
         },
     )
+
+
+def _options_by_model(
+    overrides: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
+    """Takes out the assignments that begin with a model's name: (the rest, options)."""
+    options: dict[str, dict[str, str]] = {name: {} for name in names}
+    others = []
+    for assignment in overrides:
+        key, sign, text = assignment.partition("=")
+        section, _, option = key.strip().partition(".")
+        if section == "model" and len(names) > 1:
+            raise UserError(
+                f"--set {assignment}: of which network? Write one of "
+                f"{', '.join(f'{name}.{option}' for name in names)}."
+            )
+        if section not in found_models() or not sign:
+            others.append(assignment)
+            continue
+        if section not in options or option == "name":
+            raise UserError(
+                f"--set {assignment}: the networks of this run are {', '.join(names)} (--model)."
+            )
+        options[section][option] = text.strip()
+    return tuple(others), options

@@ -131,6 +131,14 @@ def main_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.experiment in ("single", "scorer")]
 
 
+def by_model(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Returns {name of a network: its rows}, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.model, []).append(row)
+    return found
+
+
 def cratios_text(cratios: Sequence[float]) -> str:
     """Writes compression ratios for a CSV cell, e.g. "1+15"."""
     return "+".join(map(format_cratio, cratios))
