@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
+BACKGROUND = 20 / 255  # as `mammo_tf.pipelines.matching.tissue_mask` has it
+
 
 def unit_range(patches: np.ndarray) -> np.ndarray:
     """Returns uint8 or uint16 patches as float32 from 0 to 1, by the type's whole range."""
@@ -59,3 +61,58 @@ def boundary_weights(mask: np.ndarray, sigma_px: float = 10.0) -> np.ndarray:
         return np.zeros(mask.shape, np.float32)
     blurred = ndimage.gaussian_filter(edge.astype(np.float32), sigma_px, mode="nearest")
     return blurred / blurred.max()
+
+
+def zoom_mask(mask: np.ndarray, factor: float) -> np.ndarray:
+    """Returns a mask magnified about the middle of what it marks; nearest pixels, the same shape.
+
+    Args:
+        mask: (height, width) bool with at least one pixel.
+        factor: Above 0; 1 changes nothing.
+    """
+    places = np.argwhere(mask)
+    middle = (places.min(axis=0) + places.max(axis=0)) / 2
+    rows, columns = (
+        np.rint((np.arange(length) - centre) / factor + centre).astype(int)
+        for length, centre in zip(mask.shape, middle, strict=True)
+    )
+    inside = [
+        (axis >= 0) & (axis < length)
+        for axis, length in zip((rows, columns), mask.shape, strict=True)
+    ]
+    zoomed = mask[np.ix_(rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1))]
+    return zoomed & np.outer(*inside)
+
+
+def fit_lesion(
+    normal: np.ndarray,
+    masks: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    zoom_range: tuple[float, float] = (0.9, 1.1),
+    least_level: float = BACKGROUND,
+    tries: int = 50,
+) -> tuple[int, np.ndarray] | None:
+    """Chooses a lesion's mask that lies on tissue of a normal patch, zoomed a little.
+
+    Args:
+        normal: (height, width) float32 in [0, 1].
+        masks: (n, height, width) bool, the lesions to choose from.
+        rng: Draws lesions, and their zoom.
+        zoom_range: (lowest, highest) magnification; "a small factor" in the paper.
+        least_level: Darkest tissue; every pixel of the mask must be above it.
+        tries: Lesions drawn before the patch is given up.
+
+    Returns:
+        The number of the lesion and its mask there, or None where none fits.
+
+    Reference:
+        Peterka et al. 2020, section 4.1.
+    """
+    tissue = normal > least_level
+    for _ in range(tries):
+        index = int(rng.integers(len(masks)))
+        mask = zoom_mask(np.asarray(masks[index], bool), float(rng.uniform(*zoom_range)))
+        if mask.any() and tissue[mask].all():
+            return index, mask
+    return None

@@ -1,0 +1,72 @@
+"""How ciGAN is trained; imports nothing heavy."""
+
+from dataclasses import dataclass
+
+from mammo_tf.config import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class CiganTrainingConfig:
+    """How ciGAN is trained.
+
+    Attributes:
+        pretrain_epochs: Passes with the perceptual loss alone; 300 in the paper.
+        adversarial_epochs: Passes of alternating training; 2000 in the paper.
+        batch_size: Patches a step; 8 in Wu et al.
+        learning_rate: Of both Adams; 1e-4 in Wu et al.
+        decay_rate: What the rate is multiplied by, every `decay_steps` steps; 0.99 in Wu et al.
+        decay_steps: 500 in Wu et al.
+        loss_threshold: A network trains until its adversarial loss in a step is below this one;
+            then it is the other's turn. 0.3 in the paper.
+        most_steps_in_turn: Then it is the other's turn all the same; not stated in the paper, where
+            a turn might never end.
+        boundary_sigma_px: See `boundary_weights`; 10 in the paper, on 256 pixels.
+        perceptual_weight: Of the perceptual loss. None of the weights is stated in the paper.
+        boundary_weight: Of the boundary loss.
+        adversarial_weight: Of the adversarial loss.
+        class_weight: Of the class loss.
+        num_panel: Patches shown in TensorBoard.
+
+    Raises:
+        UserError: If a value is out of its range.
+    """
+
+    pretrain_epochs: int = 300
+    adversarial_epochs: int = 2000
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    decay_rate: float = 0.99
+    decay_steps: int = 500
+    loss_threshold: float = 0.3
+    most_steps_in_turn: int = 200
+    boundary_sigma_px: float = 10.0
+    perceptual_weight: float = 1.0
+    boundary_weight: float = 1.0
+    adversarial_weight: float = 1.0
+    class_weight: float = 1.0
+    num_panel: int = 4
+
+    def __post_init__(self):
+        ranges = {
+            "pretrain_epochs": (0, 100_000),
+            "adversarial_epochs": (0, 100_000),
+            "batch_size": (1, 4096),
+            "learning_rate": (1e-9, 1),
+            "decay_rate": (0.01, 1),
+            "decay_steps": (1, 1_000_000),
+            "loss_threshold": (0, 100),
+            "most_steps_in_turn": (1, 1_000_000),
+            "boundary_sigma_px": (0.1, 100),
+            "perceptual_weight": (0, 1e6),
+            "boundary_weight": (0, 1e6),
+            "adversarial_weight": (0, 1e6),
+            "class_weight": (0, 1e6),
+            "num_panel": (1, 16),
+        }
+        for name, (low, high) in ranges.items():
+            check_range(f"gan.{name}", getattr(self, name), low, high)
+
+    @property
+    def num_epochs(self) -> int:
+        """Passes of both parts together."""
+        return self.pretrain_epochs + self.adversarial_epochs
