@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from mammo_tf.errors import UserError
-from mammo_tf.evaluation import ScoredImage, average_precision, class_agnostic
+from mammo_tf.evaluation import (
+    ScoredImage,
+    average_precision,
+    average_precision_change,
+    class_agnostic,
+)
 from mammo_tf.evaluation.bootstrap import draw_patients
 
 NAMES = ("benign", "malignant")
@@ -333,3 +338,19 @@ def test_too_few_patients_for_every_class_is_said():
     # Thirty women, each the only one of her class: a resample has all thirty once in 10^12.
     with pytest.raises(UserError, match="Too few patients"):
         draw_patients(np.eye(30, dtype=bool), 100, seed=0)
+
+
+def test_the_change_is_paired():
+    images = random_images(5)
+    options = {"class_names": NAMES, "num_resamples": 100, "seed": 2}
+    same = average_precision_change(images, images, **options)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    other = [dataclasses.replace(each, scores=each.scores[::-1]) for each in images]
+    change = average_precision_change(other, images, **options)
+    means = [average_precision(each, **options).mean for each in (other, images)]
+    assert change.value == pytest.approx(means[0].value - means[1].value)
+    back = average_precision_change(images, other, **options)
+    assert (back.low, back.high) == pytest.approx((-change.high, -change.low))
+    assert change.low < change.value < change.high
+    with pytest.raises(UserError, match="same images with the same lesions"):
+        average_precision_change(images, images[::-1], **options)

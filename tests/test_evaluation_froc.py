@@ -7,7 +7,7 @@ import pytest
 
 from mammo_tf.boxes import pairwise_iou
 from mammo_tf.errors import UserError
-from mammo_tf.evaluation import ScoredImage, froc
+from mammo_tf.evaluation import ScoredImage, froc, froc_change
 from mammo_tf.evaluation.bootstrap import draw_patients
 
 LEFT, RIGHT = [100, 20, 140, 80], [100, 300, 140, 360]  # lesions
@@ -235,3 +235,34 @@ def test_bad_options_are_said(options, message):
 def test_no_image_is_said():
     with pytest.raises(UserError, match="at least one image"):
         froc([])
+
+
+def test_the_change_is_paired():
+    images = random_images(3)
+    same = froc_change(images, images, rates=(0.5, 1))
+    assert all((e.value, e.low, e.high) == (0, 0, 0) for e in same.values())
+    other = [dataclasses.replace(each, scores=each.scores[::-1]) for each in images]
+    change = froc_change(other, images, rates=(0.5, 1), num_resamples=200, seed=3)
+    ours = froc(other, rates=(0.5, 1), num_resamples=0).sensitivities
+    theirs = froc(images, rates=(0.5, 1), num_resamples=0).sensitivities
+    assert change[1].value == pytest.approx(ours[1].value - theirs[1].value)
+    back = froc_change(images, other, rates=(0.5, 1), num_resamples=200, seed=3)
+    assert (back[1].low, back[1].high) == pytest.approx((-change[1].high, -change[1].low))
+    # Resampled by hand: patients drawn alike for both, each image as often as its patient.
+    groups = sorted({each.group for each in images})
+    has = np.array([[any(len(i.truth_boxes_px) for i in images if i.group == g)] for g in groups])
+    differences = []
+    for draw in draw_patients(has, 200, 3):
+        found = []
+        for each in (other, images):
+            drawn = [
+                dataclasses.replace(one, image_id=f"{one.image_id}/{copy}")
+                for one in each
+                for copy in range(int(draw[groups.index(one.group)]))
+            ]
+            found.append(froc(drawn, rates=(1,), num_resamples=0).sensitivities[1].value)
+        differences.append(found[0] - found[1])
+    expected = np.quantile(differences, [0.025, 0.975])
+    assert (change[1].low, change[1].high) == pytest.approx(tuple(expected))
+    with pytest.raises(UserError, match="same images with the same lesions"):
+        froc_change(images, images[::-1])

@@ -24,6 +24,7 @@ from mammo_tf.files import read_checked_json, write_checked_json
 from mammo_tf.models.ssd import Detections
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
 from mammo_tf.pipelines.detection.examples import detection_task
+from mammo_tf.pipelines.detection.scores import scored_image
 from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.tasks import detection, lesion_patches
 from mammo_tf.recipes.mias import combine as combine_module
@@ -34,7 +35,7 @@ from mammo_tf.recipes.mias.conclusion import answer
 from mammo_tf.recipes.mias.config import PARTS, CombineConfig, MiasConfig
 from mammo_tf.recipes.mias.detect import DetectedFold, list_jobs
 from mammo_tf.recipes.mias.detect_config import DetectConfig
-from mammo_tf.recipes.mias.detect_scores import RATES, Scores, score_at_rate, scored_image
+from mammo_tf.recipes.mias.detect_scores import RATES, Scores, score_at_rate
 from mammo_tf.recipes.mias.division import Division, divide_images
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.settings import choose_config

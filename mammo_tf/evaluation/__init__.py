@@ -17,8 +17,12 @@ from mammo_tf.evaluation.comparisons import (
     patients_needed,
     two_sided_p,
 )
-from mammo_tf.evaluation.detection import DetectionScores, average_precision
-from mammo_tf.evaluation.froc import Froc, froc
+from mammo_tf.evaluation.detection import (
+    DetectionScores,
+    average_precision,
+    average_precision_change,
+)
+from mammo_tf.evaluation.froc import Froc, froc, froc_change
 from mammo_tf.evaluation.multiclass import MulticlassScores, multiclass_scores
 from mammo_tf.evaluation.repeats import (
     between_seed_sd,
@@ -41,11 +45,13 @@ __all__ = [
     "auprc",
     "auroc",
     "average_precision",
+    "average_precision_change",
     "between_seed_sd",
     "calibration_against",
     "class_agnostic",
     "compare_with_reference",
     "froc",
+    "froc_change",
     "holm",
     "largest_non_inferior",
     "mean_auprc",

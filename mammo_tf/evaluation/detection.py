@@ -14,9 +14,20 @@ from mammo_tf.evaluation.bootstrap import (
     tally,
 )
 from mammo_tf.evaluation.coco import evaluate_boxes
-from mammo_tf.evaluation.scored_image import ScoredImage, check_images, class_agnostic
+from mammo_tf.evaluation.scored_image import (
+    ScoredImage,
+    check_images,
+    check_same_truth,
+    class_agnostic,
+)
 
-__all__ = ["DetectionScores", "ScoredImage", "average_precision", "class_agnostic"]
+__all__ = [
+    "DetectionScores",
+    "ScoredImage",
+    "average_precision",
+    "average_precision_change",
+    "class_agnostic",
+]
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,75 @@ def average_precision(
         Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, and pycocotools'
         COCOeval. Everingham et al., The PASCAL VOC Challenge, IJCV 2010, for IoU 0.5.
     """
-    images, class_names = list(images), tuple(class_names)
+    class_names = tuple(class_names)
+    sample = _resampled(images, class_names, iou, max_detections, num_resamples, seed)
+    per_class = {
+        name: percentile_estimate(sample.values[index], sample.resamples[:, index], confidence)
+        for index, name in enumerate(class_names)
+    }
+    if not sample.present.any():
+        return DetectionScores(per_class, percentile_estimate(np.nan, [], confidence))
+    value, means = sample.mean
+    return DetectionScores(per_class, percentile_estimate(value, means, confidence))
+
+
+def average_precision_change(
+    images: Sequence[ScoredImage],
+    reference: Sequence[ScoredImage],
+    *,
+    class_names: Sequence[str],
+    iou: float = 0.5,
+    max_detections: int = 100,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Computes the change of mAP between two sets of detections on the same images.
+
+    Both are resampled alike, patient by patient, so what they share falls out of the interval.
+
+    Args:
+        images: Images with the detections in question.
+        reference: The same images, in the same order, with other detections.
+        class_names: As in `average_precision`, and so the options below.
+        iou: As in `average_precision`.
+        max_detections: As in `average_precision`.
+        confidence: Coverage of the interval.
+        num_resamples: Number of resamples.
+        seed: Seed of the resampling.
+
+    Returns:
+        The mean over classes of `images` minus that of `reference`.
+
+    Raises:
+        UserError: As `average_precision`, and if the two are not the same images with the same
+            lesions.
+    """
+    check_same_truth(list(images), list(reference))
+    options = (tuple(class_names), iou, max_detections, num_resamples, seed)
+    ours, theirs = _resampled(images, *options), _resampled(reference, *options)
+    if not ours.present.any():
+        return percentile_estimate(np.nan, [], confidence)
+    (value, means), (other_value, other_means) = ours.mean, theirs.mean
+    return percentile_estimate(value - other_value, means - other_means, confidence)
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    """(classes,) average precision, (resamples, classes) likewise, (classes,) which have boxes."""
+
+    values: np.ndarray
+    resamples: np.ndarray
+    present: np.ndarray
+
+    @property
+    def mean(self) -> tuple[float, np.ndarray]:
+        """The mean over the classes that have boxes, and that of each resample."""
+        return self.values[self.present].mean(), self.resamples[:, self.present].mean(axis=1)
+
+
+def _resampled(images, class_names, iou, max_detections, num_resamples, seed) -> _Resampled:
+    images = list(images)
     check_images(images)
     _check_options(images, class_names, iou, max_detections)
     evaluator = evaluate_boxes(images, len(class_names), iou, max_detections)
@@ -91,15 +170,7 @@ def average_precision(
     if present.any():
         draws = draw_patients(truths[:, present] > 0, num_resamples, seed)
         resamples = np.stack([resampled_precision(matches, draws) for matches in classes], axis=1)
-    per_class = {
-        name: percentile_estimate(values[index], resamples[:, index], confidence)
-        for index, name in enumerate(class_names)
-    }
-    if not present.any():
-        return DetectionScores(per_class, percentile_estimate(np.nan, [], confidence))
-    means = resamples[:, present].mean(axis=1)
-    mean = percentile_estimate(values[present].mean(), means, confidence)
-    return DetectionScores(per_class, mean)
+    return _Resampled(values, resamples, present)
 
 
 @dataclass(frozen=True)

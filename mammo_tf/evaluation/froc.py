@@ -15,7 +15,7 @@ from mammo_tf.evaluation.bootstrap import (
     percentile_estimate,
     tally,
 )
-from mammo_tf.evaluation.scored_image import ScoredImage, check_images
+from mammo_tf.evaluation.scored_image import ScoredImage, check_images, check_same_truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +85,69 @@ def froc(
     check_images(images)
     rates = _checked_rates(rates, criterion, iou)
     hits = _find_hits(images, criterion, iou)
+    values, resamples = _resampled(hits, rates, num_resamples, seed)
+    estimates = _estimates(rates, values, resamples, confidence)
+    mean = percentile_estimate(values.mean(), resamples.mean(axis=1), confidence)
+    return Froc(estimates, mean, *_curve(hits, len(images)))
+
+
+def froc_change(
+    images: Sequence[ScoredImage],
+    reference: Sequence[ScoredImage],
+    *,
+    rates: Sequence[float] = (0.25, 0.5, 1, 2, 4),
+    criterion: Literal["centre", "iou"] = "centre",
+    iou: float = 0.5,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[float, Estimate]:
+    """Computes the change of sensitivity between two sets of detections on the same images.
+
+    Both are resampled alike, patient by patient, so what they share falls out of the interval.
+
+    Args:
+        images: Images with the detections in question.
+        reference: The same images, in the same order, with other detections.
+        rates: As in `froc`, and so the options below.
+        criterion: As in `froc`.
+        iou: As in `froc`.
+        confidence: Coverage of the intervals.
+        num_resamples: Number of resamples.
+        seed: Seed of the resampling.
+
+    Returns:
+        Sensitivity of `images` minus that of `reference` at each rate.
+
+    Raises:
+        UserError: As `froc`, and if the two are not the same images with the same lesions.
+    """
+    images, reference = list(images), list(reference)
+    check_images(images)
+    check_same_truth(images, reference)
+    rates = _checked_rates(rates, criterion, iou)
+    ours, theirs = (
+        _resampled(_find_hits(each, criterion, iou), rates, num_resamples, seed)
+        for each in (images, reference)
+    )
+    return _estimates(rates, ours[0] - theirs[0], ours[1] - theirs[1], confidence)
+
+
+def _resampled(hits: "_Hits", rates, num_resamples: int, seed: int):
+    """Returns (rates,) sensitivities and (resamples, rates) those of each resample."""
     lesions = tally(hits.lesion_patients, 0 * hits.lesion_patients, (hits.num_patients, 1))
     if len(hits.lesion_scores) == 0:
-        values, resamples = np.full(len(rates), np.nan), np.zeros((0, len(rates)))
-    else:
-        draws = draw_patients(lesions > 0, num_resamples, seed)
-        values = _sensitivities(hits, rates, np.ones((1, hits.num_patients)))[0]
-        resamples = _sensitivities(hits, rates, draws)
-    estimates = {
+        return np.full(len(rates), np.nan), np.zeros((0, len(rates)))
+    draws = draw_patients(lesions > 0, num_resamples, seed)
+    values = _sensitivities(hits, rates, np.ones((1, hits.num_patients)))[0]
+    return values, _sensitivities(hits, rates, draws)
+
+
+def _estimates(rates, values, resamples, confidence: float) -> dict[float, Estimate]:
+    return {
         rate: percentile_estimate(values[index], resamples[:, index], confidence)
         for index, rate in enumerate(rates)
     }
-    mean = percentile_estimate(values.mean(), resamples.mean(axis=1), confidence)
-    return Froc(estimates, mean, *_curve(hits, len(images)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,3 +105,14 @@ def check_images(images: Sequence[ScoredImage]) -> None:
             "`images` must hold each image once; score each run or seed on its own. "
             f"Received more than once: {', '.join(map(str, names[counts > 1][:5]))}."
         )
+
+
+def check_same_truth(images: Sequence[ScoredImage], reference: Sequence[ScoredImage]) -> None:
+    """Raises UserError unless both are the same images with the same lesions, in order."""
+    same = len(images) == len(reference) and all(
+        (one.image_id, one.group) == (other.image_id, other.group)
+        and np.array_equal(one.truth_boxes_px, other.truth_boxes_px)
+        for one, other in zip(images, reference, strict=True)
+    )
+    if not same:
+        raise UserError("`reference` must be the same images with the same lesions, in order.")

@@ -2,7 +2,7 @@
 
 import click
 
-from mammo_tf.cli.options import Cratios, print_config, recipe_options
+from mammo_tf.cli.options import Cratios, UserPath, print_config, recipe_options
 from mammo_tf.found import models
 from mammo_tf.pipelines.task_names import BINARY_TASKS
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS
@@ -19,10 +19,11 @@ from mammo_tf.scoring.config import INPUTS, UNITS
 )
 @click.option(
     "--task",
-    type=click.Choice(["auto", *BINARY_TASKS]),
+    type=click.Choice(["auto", *BINARY_TASKS, "detection"]),
     help="pairs: malignant breast, from CC and MLO as in the paper. lesion: lesion patches against "
     "normal tissue at the same place. patch: malignant against benign findings. whole: malignant "
-    "image. auto: the first that the data set has all for. [default: the data set's own]",
+    "image. detection: lesions found by --detector. auto: the first that the data set has all for. "
+    "[default: the data set's own]",
 )
 @click.option(
     "--experiment",
@@ -68,6 +69,13 @@ from mammo_tf.scoring.config import INPUTS, UNITS
     "--scorer-traceback", is_flag=True, help="Show where your function failed, if it does."
 )
 @click.option(
+    "--detector",
+    metavar="FOLDER",
+    type=UserPath(exists=True),
+    help="Train nothing; test a trained detector at each CR (FROC, average precision): a run "
+    "folder of recipe mias, each of whose detectors sees its own test images, or one detector's.",
+)
+@click.option(
     "--repeats",
     type=click.IntRange(1, 100),
     default=1,
@@ -91,6 +99,7 @@ def compression(
     scorer_input,
     scorer_unit,
     scorer_traceback,
+    detector,
     repeats,
     saliency,
     dataset,
@@ -124,6 +133,8 @@ def compression(
       mammo-tf recipe compression --dataset mini_mias --manual-dir FOLDER
     A model of your own, trained elsewhere, at every compression ratio:
       mammo-tf recipe compression --scorer model.onnx --dataset ncc --manual-dir FOLDER
+    A detector that recipe mias trained, at every compression ratio:
+      mammo-tf recipe compression --detector runs/mias --dataset mini_mias --manual-dir FOLDER
     On the archive's CBIS-DDSM masses, malignant against benign, its own split:
       mammo-tf recipe compression --dataset cbis_ddsm --task patch --manual-dir FOLDER
 
@@ -131,9 +142,19 @@ def compression(
     TensorBoard logs in the run folder. A run that was stopped goes on where it was when the same
     command is given again.
     """
-    from mammo_tf.recipes.compression.settings import choose_config
+    from mammo_tf.recipes.compression.settings import check_detector, choose_config
     from mammo_tf.recipes.compression.settings_scorer import choose_scorer
 
+    check_detector(
+        detector,
+        scorer=scorer,
+        networks=networks,
+        experiments=experiments,
+        repeats=repeats,
+        saliency=saliency,
+        folds=folds,
+        overrides=overrides,
+    )
     config = choose_config(
         preset=preset,
         dataset=dataset,
@@ -145,6 +166,7 @@ def compression(
         folds=folds,
         seed=seed,
         overrides=overrides,
+        detector=detector,
         scorer=choose_scorer(
             scorer,
             scorer_input=scorer_input,

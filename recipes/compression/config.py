@@ -23,6 +23,8 @@ from mammo_tf.scoring.config import ScorerConfig
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig
 
+DETECTION = "detection"
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionConfig(RecipeConfig):
@@ -31,7 +33,8 @@ class CompressionConfig(RecipeConfig):
     Attributes:
         task: "pairs" (malignant breast, from CC and MLO, as in the paper), "whole" (malignant
             image), "lesion" (lesion patch against normal tissue at the same place), "patch"
-            (malignant against benign finding), or "auto" for the first that the data set serves.
+            (malignant against benign finding), "detection" (a trained detector alone), or
+            "auto" for the first that the data set serves.
         cratios: Compression ratios, ascending; the first is the reference. The paper's are 1 to
             11,000 ("Compressed mammograms using different compression ratios").
         model: The network and its options.
@@ -43,6 +46,7 @@ class CompressionConfig(RecipeConfig):
             results are seen. Not stated in the paper.
         training: How the network is trained.
         scorer: A model of others to test instead of training one; None trains.
+        detector: A trained detector to test instead, a folder: task "detection"; None trains.
 
     Raises:
         UserError: If a value is out of its range.
@@ -58,10 +62,16 @@ class CompressionConfig(RecipeConfig):
     margin: float = 0.02
     training: TrainingConfig = field(default_factory=TrainingConfig)
     scorer: ScorerConfig | None = None
+    detector: str | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("task", self.task, ("auto", *BINARY_TASKS))
+        check_choice("task", self.task, ("auto", *BINARY_TASKS, DETECTION))
+        if (self.task == DETECTION) != (self.detector is not None):
+            raise UserError(
+                "--task detection tests a detector that is trained already, and --detector RUN "
+                "says which; each needs the other. `mammo-tf recipe mias` trains one."
+            )
         names = [network.name for network in self.networks]
         if len(set(names)) < len(names):
             raise UserError(f"Each network may be given once. Received: {', '.join(names)}.")

@@ -9,7 +9,9 @@ import numpy as np
 from mammo_tf.recipes.compression import paper_numbers
 from mammo_tf.recipes.compression.answer import answer
 from mammo_tf.recipes.compression.detail import Detail, detail_sections
+from mammo_tf.recipes.compression.detection import DetectionRow
 from mammo_tf.recipes.compression.quality import Quality, quality_line
+from mammo_tf.recipes.compression.report_detection import detection_answer, detection_section
 from mammo_tf.recipes.compression.report_experiments import experiment_sections, signed
 from mammo_tf.recipes.compression.report_networks import networks_sections, titled
 from mammo_tf.recipes.compression.report_scorer import p_and_non_inferior, scorer_section
@@ -27,6 +29,7 @@ class Findings:
         rows: Summary rows of all experiments.
         quality: CR achieved, PSNR and RMSE, one entry a CR.
         detail: Calibration and subgroups of the single experiment; None where it was not run.
+        detection: Rows of a detector, instead of `rows`.
         saliency: Where the networks look; None where it was not asked for.
         samples: Mammograms to show patches of.
         data_facts: What was classified, as (name, text) lines.
@@ -50,6 +53,7 @@ class Findings:
     positive_name: str
     margin: float
     config: dict
+    detection: Sequence[DetectionRow] = ()
 
 
 def render_report(findings: Findings) -> str:
@@ -59,13 +63,16 @@ def render_report(findings: Findings) -> str:
     for name, rows in networks.items():
         own = _of_network(name, rows, findings)
         sections += own if len(networks) == 1 else [titled(section, name) for section in own]
+    sections += [detection_section(findings.detection)] if findings.detection else []
     sections += [saliency_section(findings.saliency)] if findings.saliency else []
     sections += [_quality(findings.quality), _samples(findings.samples), _methods(findings)]
     return render_page(
         title=_title(findings),
         subtitle="JPEG 2000 compression against classification, after Jo et al. 2021 "
         "(Scientific Reports 11)",
-        answer=answer(findings.rows),
+        answer=detection_answer(findings.detection, findings.margin)
+        if findings.detection
+        else answer(findings.rows),
         sections=[section for section in sections if section],
         warnings=_warnings(findings),
         details={
@@ -87,7 +94,8 @@ def _of_network(name: str, rows: Sequence[Row], findings: Findings) -> list[Sect
 
 def _title(findings: Findings) -> str:
     kind = "PHANTOM (synthetic images): " if findings.is_phantom else ""
-    return f"{kind}Image compression and {findings.positive_name} classification"
+    what = "detection" if findings.detection else "classification"
+    return f"{kind}Image compression and {findings.positive_name} {what}"
 
 
 def _warnings(findings: Findings) -> list[str]:

@@ -13,24 +13,23 @@ from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.files import write_text
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task import Task
-from mammo_tf.progress import progress
-from mammo_tf.recipes.compression import data
 from mammo_tf.recipes.compression.answer import answer, trainings
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.detail import Detail, measure_detail, merge_details, write_detail
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS, references
 from mammo_tf.recipes.compression.grid import Scored, score
-from mammo_tf.recipes.compression.quality import Quality, measure_quality, quality_line
+from mammo_tf.recipes.compression.quality import Quality, quality_line
 from mammo_tf.recipes.compression.report import Findings, render_report
 from mammo_tf.recipes.compression.report_experiments import network_name
+from mammo_tf.recipes.compression.run_detection import run_detection
 from mammo_tf.recipes.compression.saliency import (
     Saliency,
     check_saliency_options,
     measure_saliency,
     write_saliency,
 )
-from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.recipes.compression.scored import SCORER, score_data_set, scorer_facts
+from mammo_tf.recipes.compression.shown import image_quality, sample_patches, source_name
 from mammo_tf.recipes.compression.summarise import (
     Row,
     by_model,
@@ -78,6 +77,8 @@ def run(
     if saliency:
         check_saliency_options(config, experiments)
     # What cannot be loaded is told of before anything is built.
+    if config.detector:
+        return run_detection(config, paths=paths, run_dir=run_dir, as_json=as_json)
     scorer = None
     if config.scorer:
         scorer = load_scorer(config.scorer, show_traceback=show_traceback)
@@ -89,7 +90,7 @@ def run(
             task, rows = _score_with(scorer, config, opened, folder)
         else:
             task, rows = _train_and_score(config, opened, folder, experiments, repeats)
-        quality = _quality(config, opened)
+        quality = image_quality(config, opened)
         detail = _detail(config, task, rows, folder)
         looked = measure_saliency(config, opened, task, folder) if saliency else None
         if looked:
@@ -197,10 +198,10 @@ def _write_report(
         quality=quality,
         detail=detail,
         saliency=saliency,
-        samples=_samples(config, opened),
+        samples=sample_patches(config, opened),
         data_facts=_facts(config, task, opened, rows),
         notes=task.notes,
-        source=_source(config),
+        source=source_name(config),
         is_phantom=task.is_phantom,
         positive_name=task.positive_name,
         margin=config.margin,
@@ -209,32 +210,6 @@ def _write_report(
     path = folder / "report.html"
     write_text(path, render_report(findings))
     return path
-
-
-def _quality(config: CompressionConfig, opened: OpenData) -> list[Quality]:
-    images = progress(data.quality_images(opened), description="Measuring PSNR", unit="image")
-    return measure_quality((image.ladder for image in images), config.cratios)
-
-
-def _samples(config: CompressionConfig, opened: OpenData) -> list[Sample]:
-    samples = []
-    for image in data.sample_images(opened):
-        row, column, radius = image.lesion or (*(side // 2 for side in image.ladder.shape), None)
-        marked = "; the circle marks the lesion" if image.lesion else ""
-        samples.append(
-            make_sample(
-                image.ladder,
-                config.cratios,
-                centre=(row, column),
-                radius_px=radius,
-                caption=f"{image.name}{marked}.",
-            )
-        )
-    return samples
-
-
-def _source(config: CompressionConfig) -> str:
-    return f"a phantom of {config.dataset}" if config.phantom else config.dataset
 
 
 def _start(network: ModelConfig) -> str:
@@ -254,7 +229,7 @@ def _facts(
     extra = int(np.sum(~task.evaluated))
     height, width = task.input_shape
     facts = [
-        ("Images", f"{_source(config)} ({opened.catalog.name})"),
+        ("Images", f"{source_name(config)} ({opened.catalog.name})"),
         ("Task", f"{task.class_names[1]} against {task.class_names[0]} ({task.name})"),
         ("Test cases", f"{len(tested)}, of which {int(tested.sum())} {task.positive_name}"),
         ("Patients", str(len(np.unique(task.groups[task.evaluated])))),

@@ -5,7 +5,7 @@ from mammo_tf.found import default_task
 from mammo_tf.found import models as found_models
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task_names import PATCH_TASKS
-from mammo_tf.recipes.compression.config import PRESETS, CompressionConfig
+from mammo_tf.recipes.compression.config import DETECTION, PRESETS, CompressionConfig
 from mammo_tf.scoring.config import ScorerConfig
 
 
@@ -22,6 +22,7 @@ def choose_config(
     seed: int | None = None,
     overrides: tuple[str, ...] = (),
     scorer: ScorerConfig | None = None,
+    detector: str | None = None,
 ) -> CompressionConfig:
     """Builds the configuration: the preset, then options, then overrides.
 
@@ -39,6 +40,7 @@ def choose_config(
         seed: Seed, or None.
         overrides: "section.key=value" assignments; they come last.
         scorer: A model from elsewhere; None trains a network.
+        detector: A trained detector; the task is then "detection".
 
     Returns:
         The configuration; its range checks have run.
@@ -46,9 +48,12 @@ def choose_config(
     Raises:
         UserError: For a combination that makes no sense or a value out of range.
     """
+    task = DETECTION if detector and task is None else task
     is_demo = dataset is None and not phantom and task is None
     task = task or default_task(dataset or CompressionConfig().dataset)
-    preset = preset or ("demo" if is_demo else "paper" if task not in PATCH_TASKS else "patches")
+    preset = preset or (
+        "demo" if is_demo else "paper" if task not in (*PATCH_TASKS, DETECTION) else "patches"
+    )
     base = PRESETS[preset]
     if base.phantom and dataset not in (None, base.dataset):
         raise UserError(
@@ -74,6 +79,7 @@ def choose_config(
             "task": task,
             "cratios": cratios,
             "scorer": scorer,
+            "detector": detector,
             "model": networks[0],
             "others": tuple(networks[1:]),
         },
@@ -103,3 +109,39 @@ def _options_by_model(
             )
         options[section][option] = text.strip()
     return tuple(others), options
+
+
+def check_detector(
+    detector: str | None,
+    *,
+    scorer: str | None = None,
+    networks: tuple[str, ...] = (),
+    experiments: tuple[str, ...] = ("single",),
+    repeats: int = 1,
+    saliency: bool = False,
+    folds: int | str | None = None,
+    overrides: tuple[str, ...] = (),
+) -> None:
+    """Refuses, beside a trained detector, what is about training or another model.
+
+    Raises:
+        UserError: For such an option.
+    """
+    if detector is None:
+        return
+    training = ("training.", "model.", "split.", "resize_fraction", "task=")
+    refused = {
+        "--scorer": scorer is not None,
+        "--model": bool(networks),
+        "--experiment": experiments != ("single",),
+        "--repeats": repeats != 1,
+        "--saliency": saliency,
+        "--folds, but for official,": folds not in (None, "official"),
+        **{f"--set {key}": key.strip().startswith(training) for key in overrides},
+    }
+    for option, given in refused.items():
+        if given:
+            raise UserError(
+                f"{option} has no meaning with --detector: nothing is trained, and its own test "
+                "images are looked at. Leave it away."
+            )

@@ -16,6 +16,7 @@ from mammo_tf.models.ssd import SSD, Detections
 from mammo_tf.models.ssd.vgg16_weights import load_vgg16_weights
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
 from mammo_tf.pipelines.detection.detector import Detector
+from mammo_tf.pipelines.detection.parts import keep_parts
 from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.task import Task
 from mammo_tf.pipelines.tasks import detection
@@ -217,6 +218,7 @@ def _train(
     }
     store.save(job.cell, model, history, best_epoch=training.epochs, **facts)
     keep_found(store.folder / job.cell.name, detector, facts, found)
+    keep_parts(store.folder / job.cell.name, job.split, job.task, job.parts)
     return training.epochs
 
 
@@ -224,6 +226,7 @@ def _read(job: Job, config: DetectConfig, store: CellStore) -> DetectedFold:
     """Reads what a finished detector found; where that is damaged, looks again."""
     folder = store.folder / job.cell.name
     names = job.task.box_class_names
+    keep_parts(folder, job.split, job.task, job.parts)
     kept = read_found(folder, job.task, job.scored)
     if kept is None:
         model = build_model(replace(config, weights="none"), names)

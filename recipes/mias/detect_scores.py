@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from mammo_tf.evaluation import (
     froc,
 )
 from mammo_tf.models.ssd import Detections
-from mammo_tf.pipelines.detection.examples import boxes_of
-from mammo_tf.pipelines.task import Task
+from mammo_tf.pipelines.detection.scores import common_scale, scored_image
 from mammo_tf.recipes.mias.detect import DetectedFold
 
 RATES = (0.25, 0.5, 1, 2, 4)
@@ -104,7 +103,7 @@ def images_of(
     """
     found = []
     for fold in folds:
-        scale = common_scale(fold, mode, change) if len(folds) > 1 else None
+        scale = _scale(fold, mode, change) if len(folds) > 1 else None
         for index in np.concatenate([fold.parts[part] for part in parts]):
             detections = _detections(fold, mode, int(index), change)
             if scale is not None:
@@ -136,47 +135,13 @@ def score_at_rate(images: Sequence[ScoredImage], rate: float = 1.0) -> float:
     return min(1.0, math.ceil(1e4 * sorted(wrong, reverse=True)[allowed]) / 1e4)
 
 
-def common_scale(fold: DetectedFold, mode: str, change=None) -> Callable[[Detections], Detections]:
-    """Returns what puts the scores of a fold on a scale that all folds share.
-
-    Of n detections of a class on the validation images, k score lower than s: the new score is
-    (k + s) / (n + 1). The s keeps apart what lies above all of them.
-
-    Args:
-        fold: What the fold's detector found, on its validation images too.
-        mode: "lesion" or "by_class".
-        change: As in `images_of`.
-    """
-    found = [_detections(fold, mode, int(index), change) for index in fold.parts["validation"]]
-    labels = np.concatenate([np.zeros(0, int), *(each.labels for each in found)])
-    scores = np.concatenate([np.zeros(0), *(each.scores for each in found)])
-    known = {int(label): np.sort(scores[labels == label]) for label in np.unique(labels)}
-
-    def scale(detections: Detections) -> Detections:
-        new = np.array(detections.scores, float)
-        for label in np.unique(detections.labels):
-            mine, others = detections.labels == label, known.get(int(label), np.zeros(0))
-            lower = np.searchsorted(others, new[mine])
-            new[mine] = (lower + new[mine]) / (len(others) + 1)
-        return replace(detections, scores=new)
-
-    return scale
+def _scale(fold: DetectedFold, mode: str, change) -> Callable[[Detections], Detections]:
+    """What puts a fold's scores on the scale of all, from its validation images alone."""
+    return common_scale(
+        [_detections(fold, mode, int(index), change) for index in fold.parts["validation"]]
+    )
 
 
 def _detections(fold: DetectedFold, mode: str, index: int, change) -> Detections:
     detections = fold.found[mode][index]
     return detections if change is None else change(fold, index, detections)
-
-
-def scored_image(task: Task, index: int, detections: Detections, name: str) -> ScoredImage:
-    """Puts the truth of an image and its detections side by side, in pixels of the image."""
-    scale = np.tile(task.shapes[index], 2)
-    return ScoredImage(
-        image_id=name,
-        group=str(task.groups[index]),
-        truth_boxes_px=boxes_of(task, index) * scale,
-        truth_labels=task.box_labels[index] - 1,
-        boxes_px=np.asarray(detections.boxes_yxyx, float).reshape(-1, 4) * scale,
-        labels=np.maximum(np.asarray(detections.labels, int) - 1, 0),
-        scores=np.clip(np.asarray(detections.scores, float), 0, 1),
-    )

@@ -55,10 +55,16 @@ def detection_task(
     )
 
 
-def image_of(task: Task, index: int) -> np.ndarray:
-    """Returns (height, width) uint8: one image of a detection task, without what fills it up."""
+def image_of(task: Task, index: int, cratio: float = 1) -> np.ndarray:
+    """Returns (height, width) uint8: one image of a detection task, without what fills it up.
+
+    Args:
+        task: A detection task.
+        index: Which of its images.
+        cratio: At which compression ratio.
+    """
     height, width = _fitted(task, index)
-    return np.asarray(task.images(1)[index])[:height, :width]
+    return np.asarray(task.images(cratio)[index])[:height, :width]
 
 
 def boxes_of(task: Task, index: int) -> np.ndarray:
