@@ -32,6 +32,11 @@ class AugmentConfig:
             that is trained on. Validation, test and test copies keep their own ratio.
         fill_mode: What stands where the stored image ends: "reflect", "nearest" (its edge pixels)
             or "constant" (its darkest level). Stored images with a margin hardly need any.
+        synthetic: Folder of synthetic patches that training images are mixed with, see
+            `mammo_tf.pipelines.mixing`; for tasks of patches. "{fold}" in it stands for the fold's
+            number. None for none. Validation and test never have any.
+        synthetic_share: Share of the training images that are synthetic, 0.01 to 0.95; needed
+            with `synthetic`.
 
     Raises:
         UserError: If a value is out of its range.
@@ -47,6 +52,8 @@ class AugmentConfig:
     contrast: float = 0.0
     cratios: tuple[float, ...] = ()
     fill_mode: str = "reflect"
+    synthetic: str | None = None
+    synthetic_share: float | None = None
 
     def __post_init__(self):
         check_range("rotation_degrees", self.rotation_degrees, 0, 180)
@@ -61,10 +68,17 @@ class AugmentConfig:
             )
         object.__setattr__(self, "cratios", check_drawn_cratios(self.cratios))
         check_choice("fill_mode", self.fill_mode, FILL_MODES)
+        if (self.synthetic is None) != (self.synthetic_share is None):
+            raise UserError(
+                "`synthetic` and `synthetic_share` are given together or not at all. Received: "
+                f"{self.synthetic} and {self.synthetic_share}."
+            )
+        if self.synthetic_share is not None:
+            check_range("synthetic_share", self.synthetic_share, 0.01, 0.95)
 
     @property
     def is_identity(self) -> bool:
-        """True if no image is changed; `cratios` choose among stored images and do not count."""
+        """True if no image is changed; `cratios` and `synthetic` choose images and do not count."""
         return not self.moves_pixels and not self.changes_intensity
 
     @property
@@ -165,3 +179,11 @@ def _cosine_and_sine(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and sine without the 1e-16 that would blur a quarter turn by interpolation."""
     radians = np.deg2rad(degrees)
     return np.round(np.cos(radians), 12), np.round(np.sin(radians), 12)
+
+
+def describe_synthetic(config: AugmentConfig) -> str:
+    """Returns in words what a report says of synthetic training images."""
+    return (
+        f"{config.synthetic_share:.0%} of the training images are synthetic, from "
+        f"{config.synthetic}; none of validation and test"
+    )

@@ -14,6 +14,7 @@ from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.config import to_plain
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.pipelines.feed import make_feed
+from mammo_tf.pipelines.mixing import mix_synthetic
 from mammo_tf.pipelines.task import Task
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.fit import fit_classifier, predict_scores
@@ -58,26 +59,38 @@ class ClassifierCells:
         """Trains a cell and keeps it. Returns the epochs it took.
 
         It learns from the union of `cratios`; or, where the augmentation has ratios of its own,
-        from each example once a pass at one of those. It is validated on the union of `cratios`.
+        from each example once a pass at one of those; with synthetic patches among them where the
+        augmentation says so. It is validated on the union of `cratios`.
         """
         started = time.monotonic()
         seed = cell.seed(self.seed)
         log_dir = self._log_dir(cell)
         shutil.rmtree(log_dir, ignore_errors=True)
+        augment = self.config.augment
+        images, train, labels = mix_synthetic(
+            self.task,
+            [self.task.images(cratio) for cratio in augment.cratios or cratios],
+            fold,
+            augment,
+            seed,
+        )
         model = self.reused.start_anew(seed)
         result = fit_classifier(
             model,
-            self._feed(
-                self.config.augment.cratios or cratios,
-                fold.train,
+            make_feed(
+                images,
+                train,
+                labels,
+                input_shape=self.task.input_shape,
+                batch_size=self.config.batch_size,
                 seed=seed,
-                augment=self.config.augment,
-                draw=bool(self.config.augment.cratios),
+                augment=augment,
+                draw=bool(augment.cratios),
             ),
             self._feed(cratios, fold.validation),
             self.config,
             seed=seed,
-            train_labels=self.task.labels[fold.train],
+            train_labels=labels[train],
             log_dir=log_dir,
             on_epoch=lambda entry: on_epoch(),
             compiled=True,
@@ -91,6 +104,7 @@ class ClassifierCells:
             best_epoch=result.best_epoch,
             seconds=round(time.monotonic() - started, 1),
             num_parameters=model.count_params(),
+            num_synthetic=len(train) - len(fold.train),
             model_config=model.get_config(),
         )
         return len(result.history)

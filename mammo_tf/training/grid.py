@@ -10,6 +10,7 @@ from mammo_tf.config import to_plain
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.models.registry import ModelConfig, build_model
+from mammo_tf.pipelines.mixing import synthetic_settings
 from mammo_tf.pipelines.task import Task
 from mammo_tf.training.cells import CellJob, run_cells
 from mammo_tf.training.classifier_cells import ClassifierCells, data_and_folds
@@ -122,6 +123,7 @@ def _settings(
         "seeds_follow_from": SEEDS_FOLLOW_FROM,
         "model": to_plain(model),
         "training": to_plain(config),
+        **synthetic_settings(task, folds, config.augment),
     }
 
 

@@ -12,6 +12,7 @@ from mammo_tf.config import to_plain
 from mammo_tf.data_source import OpenData
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.models.registry import build_model
+from mammo_tf.pipelines.mixing import synthetic_settings
 from mammo_tf.pipelines.tasks import patches
 from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig, cut_patches
 from mammo_tf.recipes.mias.division import Division
@@ -174,4 +175,5 @@ def _settings(task, folds, config: ClassifyConfig, seed: int, patch_size: int) -
         "seeds_follow_from": SEEDS_FOLLOW_FROM,
         "model": to_plain(config.model),
         "training": to_plain(config.training),
+        **synthetic_settings(task, folds, config.training.augment),
     }

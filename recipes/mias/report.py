@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammo_tf.pipelines.augment import describe_drawn_cratios
+from mammo_tf.pipelines.augment import describe_drawn_cratios, describe_synthetic
 from mammo_tf.pipelines.catalog import Catalog
 from mammo_tf.recipes.mias import poster_numbers
 from mammo_tf.recipes.mias.classify import ClassifyResult
@@ -278,6 +278,9 @@ def _methods(findings: Findings, config: MiasConfig) -> Section:
     ):
         if augment.cratios:
             facts.append([f"Compression, {name}", describe_drawn_cratios(augment.cratios)])
+    if config.classify.training.augment.synthetic is not None:
+        described = describe_synthetic(config.classify.training.augment)
+        facts.append(["Synthetic patches, classifier", described])
     facts.append(["Seed", str(config.seed)])
     for fold in findings.detected:
         seconds = fold.facts.get("seconds")
