@@ -15,6 +15,7 @@ from mammo_tf.errors import UserError
 HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "pydicom", "glymur", "matplotlib")
 COMMANDS = [
     [],
+    ["audit"],
     ["codec"],
     ["codec", "measure"],
     ["data"],

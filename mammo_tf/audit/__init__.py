@@ -1,0 +1,1 @@
+"""What leaks between the parts of a split: patients, images, copies. No TensorFlow."""
