@@ -14,6 +14,7 @@ from mammo_tf.audit.leaks import audit_split
 from mammo_tf.audit.split import Columns, SplitImage, read_parts, read_split
 from mammo_tf.cli.main import cli
 from mammo_tf.errors import UserError
+from mammo_tf.record import Finding
 
 
 def _picture(seed: int, shape=(150, 110)) -> np.ndarray:
@@ -191,7 +192,7 @@ def test_an_image_that_cannot_be_read_stops_it(tmp_path, name):
 
 @pytest.mark.parametrize("arguments", [(), ("s.csv", "--part", "train=t.csv")])
 def test_one_way_to_give_the_split(arguments):
-    with pytest.raises(UserError, match=r"Give SPLIT.csv, or --part"):
+    with pytest.raises(UserError, match=r"Give one of SPLIT.csv, --part"):
         CliRunner().invoke(cli, ["audit", *arguments], catch_exceptions=False)
 
 
@@ -213,3 +214,94 @@ def test_cbis_ddsm_as_published_leaks_31_patients(shared_data):
     assert both.num_patients == 1566
     assert not read("mass").leaks
     assert not read("calc").leaks
+
+
+def _finding():
+    return Finding(label="benign", kind="mass", mark="box", box_yxyx_px=(40, 20, 70, 50))
+
+
+@pytest.fixture(scope="module")
+def opened(build_records, tmp_path_factory):
+    """Six images of three patients; the first patient's test image is a mirrored one of p1's."""
+    from mammo_tf.data_source import OpenData
+    from mammo_tf.pipelines.catalog import read_catalog
+
+    pictures = [_picture(seed) for seed in range(5)]
+    pictures.append(pictures[0][:, ::-1])
+    splits = ("train", "train", "train", "train", "test", "test")
+    patients = ("p1", "p1", "p2", "p2", "p3", "p3")
+    images = [
+        (
+            picture.astype(np.uint16) * 16,
+            {
+                "image_id": f"i{place}",
+                "patient_id": patient,
+                "split": split,
+                "label": "benign" if place < 2 else "normal",
+                "findings": (_finding(),) if place < 2 else (),
+            },
+        )
+        for place, (picture, patient, split) in enumerate(
+            zip(pictures, patients, splits, strict=True)
+        )
+    ]
+    builder = build_records(images, metadata={"has_official_splits": True})
+    cache = tmp_path_factory.mktemp("cache")
+    return OpenData(builder=builder, catalog=read_catalog(builder), cache_dir=cache)
+
+
+def _audit_of(opened, scheme):
+    from mammo_tf.audit.dataset import split_of
+
+    images, prints = split_of(opened, scheme)
+    return images, audit_split(images, find_copies(prints))
+
+
+def test_a_data_set_s_own_split_and_its_pixels(opened):
+    images, audit = _audit_of(opened, "official")
+    assert [image.part for image in images] == ["train"] * 4 + ["test"] * 2
+    (leak,) = audit.leaks
+    assert (leak.first_image, leak.second_image) == ("i0", "i5")
+    assert (leak.kind, leak.position) == ("turned copy", "mirrored")
+
+
+def test_a_split_by_image_takes_seven_to_one_to_two(opened):
+    images, audit = _audit_of(opened, "images")
+    assert sorted(audit.parts.values()) == [1, 1, 4]
+    assert {image.patient for image in images} == {"p1", "p2", "p3"}
+    assert audit.counts["patient"] >= 1
+
+
+def test_the_poster_s_copies_are_all_told_from_the_pixels(opened):
+    """Two images with lesions, eight copies each, 28 pairs of each; not square ones either."""
+    images, audit = _audit_of(opened, "poster")
+    assert sorted(audit.parts.values()) == [2, 3, 11]
+    part = {image.image: image.part for image in images}
+    names = sorted(part)
+    apart = sum(
+        one.split("@")[0] == other.split("@")[0] and part[one] != part[other]
+        for place, one in enumerate(names)
+        for other in names[place + 1 :]
+    )
+    assert apart > 0
+    assert audit.counts["turned copy"] == apart
+    assert audit.counts["copy"] == 0
+    within = 2 * 28 - apart
+    assert audit.notes[0].startswith(f"{within} pairs of copies")
+
+
+def test_a_data_set_without_a_split_of_its_own_says_so(opened):
+    import dataclasses
+
+    from mammo_tf.audit.dataset import split_of
+
+    catalog = dataclasses.replace(opened.catalog, has_official_splits=False)
+    with pytest.raises(UserError, match="no split of its own"):
+        split_of(dataclasses.replace(opened, catalog=catalog), "official")
+
+
+def test_the_command_opens_a_data_set(opened, monkeypatch):
+    monkeypatch.setattr("mammo_tf.data_source.open_data", lambda *args, **options: opened)
+    result = _run("--dataset", "mini_mias", "--scheme", "official", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["counts"]["turned copy"] == 1

@@ -1,11 +1,16 @@
 """`mammo-tf audit`: what leaks between the parts of a split."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import click
 
 from mammo_tf.cli.options import UserPath
 from mammo_tf.errors import UserError
+from mammo_tf.found import data_sets
+
+SCHEMES = ("official", "images", "poster")
 
 
 class _PartFile(click.ParamType):
@@ -39,6 +44,27 @@ class _PartFile(click.ParamType):
     help="Folder of the image files (DICOM, JPEG, PNG, TIFF, PGM), which the image column names. "
     "Without it no pixels are compared.",
 )
+@click.option(
+    "--dataset",
+    type=click.Choice(sorted(data_sets())),
+    help="Instead of tables: a data set of `mammo-tf data list`, divided as --scheme says. Pixels "
+    "are compared.",
+)
+@click.option(
+    "--scheme",
+    type=click.Choice(SCHEMES),
+    default="official",
+    help="official: the data set's own split. images: 7:1:2 at random, whatever the patient. "
+    "poster: turned copies of the images with lesions, divided at random, as in recipe mias.",
+)
+@click.option("--data-config", "variant", metavar="NAME", help="Which variant of the data set.")
+@click.option("--manual-dir", type=UserPath(), help="Folder with the data set's raw files.")
+@click.option(
+    "--data-dir",
+    type=UserPath(),
+    help="Folder of built data sets; what is built is kept there.  [default: a temporary one]",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, help="Of a random scheme.")
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one per core]")
 @click.option("--csv", "csv_path", type=UserPath(dir_okay=False), help="Write the leaks there.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
@@ -49,6 +75,12 @@ def audit(
     patient_column,
     part_column,
     image_dir,
+    dataset,
+    scheme,
+    variant,
+    manual_dir,
+    data_dir,
+    seed,
     workers,
     csv_path,
     as_json,
@@ -69,14 +101,23 @@ def audit(
         --part train=calc_case_description_train_set.csv \\
         --part test=mass_case_description_test_set.csv \\
         --part test=calc_case_description_test_set.csv
+    mini-MIAS divided by film, which tears pairs of breasts apart:
+      mammo-tf audit --dataset mini_mias --manual-dir FOLDER --scheme images
     """
-    from mammo_tf.audit.split import Columns, read_parts, read_split
+    if [bool(split), bool(part_files), bool(dataset)].count(True) != 1:
+        raise UserError(
+            "Give one of SPLIT.csv, --part PART=FILE (at least twice) and --dataset NAME."
+        )
+    if dataset:
+        if image_dir:
+            raise UserError("--image-dir is for tables; --dataset brings its images.")
+        found = _audit_dataset(dataset, scheme, variant, manual_dir, data_dir, seed)
+    else:
+        from mammo_tf.audit.split import Columns, read_parts, read_split
 
-    if bool(split) == bool(part_files):
-        raise UserError("Give SPLIT.csv, or --part PART=FILE at least twice, and not both.")
-    columns = Columns(image=image_column, patient=patient_column, part=part_column)
-    images = read_parts(part_files, columns) if part_files else read_split(split, columns)
-    found = _audit(images, image_dir, workers)
+        columns = Columns(image=image_column, patient=patient_column, part=part_column)
+        images = read_parts(part_files, columns) if part_files else read_split(split, columns)
+        found = _audit_tables(images, image_dir, workers)
     if csv_path:
         from mammo_tf.files import write_text
 
@@ -89,15 +130,33 @@ def audit(
         raise SystemExit(1)
 
 
-def _audit(images, image_dir, workers):
-    from mammo_tf.audit.leaks import audit_split
-
+def _audit_tables(images, image_dir, workers):
     if image_dir is None:
+        from mammo_tf.audit.leaks import audit_split
+
         return audit_split(images)
-    from mammo_tf.audit.copies import find_copies
     from mammo_tf.audit.pixels import read_fingerprints
 
-    prints = read_fingerprints(images, image_dir, workers=workers)
+    return _compare(images, read_fingerprints(images, image_dir, workers=workers))
+
+
+def _audit_dataset(dataset, scheme, variant, manual_dir, data_dir, seed):
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()
+    from mammo_tf.audit.dataset import split_of
+    from mammo_tf.data_source import DataPaths, open_data
+
+    with tempfile.TemporaryDirectory(prefix="mammo-tf-audit-") as folder:
+        paths = DataPaths(manual_dir=manual_dir, data_dir=data_dir)
+        opened = open_data(dataset, paths, Path(folder), cratios=(1,), variant=variant)
+        return _compare(*split_of(opened, scheme, seed=seed))
+
+
+def _compare(images, prints):
+    from mammo_tf.audit.copies import find_copies
+    from mammo_tf.audit.leaks import audit_split
+
     blank = int((~prints.any(axis=(1, 2))).sum())
     return audit_split(images, find_copies(prints), num_blank=blank)
 
