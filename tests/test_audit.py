@@ -222,7 +222,7 @@ def _finding():
 
 @pytest.fixture(scope="module")
 def opened(build_records, tmp_path_factory):
-    """Six images of three patients; the first patient's test image is a mirrored one of p1's."""
+    """Six images of three patients; the last image, in test, is the first one mirrored."""
     from mammo_tf.data_source import OpenData
     from mammo_tf.pipelines.catalog import read_catalog
 
