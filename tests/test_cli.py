@@ -16,6 +16,9 @@ HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "pydicom", "glymur"
 COMMANDS = [
     [],
     ["audit"],
+    ["cigan"],
+    ["cigan", "train"],
+    ["cigan", "synthesize"],
     ["codec"],
     ["codec", "measure"],
     ["data"],

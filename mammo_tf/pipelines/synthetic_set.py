@@ -28,9 +28,7 @@ def write_synthetic(patches: SyntheticPatches, folder: str | Path) -> Path:
     """
     from mammo_tf.datasets.grey_image import grey_image
 
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not empty. Nothing was changed; choose another folder.")
+    folder = check_new(folder)
     shape, dtype = patches.images.shape[1:], patches.images.dtype.type
 
     class Writer(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -88,6 +86,14 @@ def write_synthetic(patches: SyntheticPatches, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / NAME / VERSION
+
+
+def check_new(folder: str | Path) -> Path:
+    """Returns the path of a folder that is new or empty; raises UserError for any other."""
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty. Nothing was changed; choose another folder.")
+    return folder
 
 
 def read_synthetic(folder: str | Path) -> SyntheticPatches:
