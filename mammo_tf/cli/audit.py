@@ -1,5 +1,6 @@
 """`mammo-tf audit`: what leaks between the parts of a split."""
 
+import contextlib
 import json
 import tempfile
 from pathlib import Path
@@ -65,6 +66,18 @@ class _PartFile(click.ParamType):
     help="Folder of built data sets; what is built is kept there.  [default: a temporary one]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, help="Of a random scheme.")
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="With --dataset: say what the leak was worth, by training a small classifier on the split "
+    "and by patient, scored on the same test images. Minutes.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 20),
+    default=1,
+    help="Trainings of each network of --measure; from 2 on the intervals hold the seeds too.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one per core]")
 @click.option("--csv", "csv_path", type=UserPath(dir_okay=False), help="Write the leaks there.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
@@ -81,6 +94,8 @@ def audit(
     manual_dir,
     data_dir,
     seed,
+    measure,
+    repeats,
     workers,
     csv_path,
     as_json,
@@ -103,15 +118,21 @@ def audit(
         --part test=calc_case_description_test_set.csv
     mini-MIAS divided by film, which tears pairs of breasts apart:
       mammo-tf audit --dataset mini_mias --manual-dir FOLDER --scheme images
+    The poster's kind of split, and what it was worth:
+      mammo-tf audit --dataset mini_mias --manual-dir FOLDER --scheme poster --measure
     """
     if [bool(split), bool(part_files), bool(dataset)].count(True) != 1:
         raise UserError(
             "Give one of SPLIT.csv, --part PART=FILE (at least twice) and --dataset NAME."
         )
+    if measure and not dataset:
+        raise UserError("--measure needs labels, so it goes with --dataset. Leave it out.")
+    worth = None
     if dataset:
         if image_dir:
             raise UserError("--image-dir is for tables; --dataset brings its images.")
-        found = _audit_dataset(dataset, scheme, variant, manual_dir, data_dir, seed)
+        with _open(dataset, variant, manual_dir, data_dir) as opened:
+            found, worth = _audit_dataset(opened, scheme, seed, repeats if measure else 0)
     else:
         from mammo_tf.audit.split import Columns, read_parts, read_split
 
@@ -123,9 +144,12 @@ def audit(
 
         write_text(csv_path, found.to_csv())
     if as_json:
-        click.echo(json.dumps(found.describe(), indent=2))
+        more = {"measured": worth.describe()} if worth else {}
+        click.echo(json.dumps(found.describe() | more, indent=2))
     else:
         _print(found)
+        if worth:
+            _print_worth(worth)
     if found.leaks:
         raise SystemExit(1)
 
@@ -140,17 +164,31 @@ def _audit_tables(images, image_dir, workers):
     return _compare(images, read_fingerprints(images, image_dir, workers=workers))
 
 
-def _audit_dataset(dataset, scheme, variant, manual_dir, data_dir, seed):
+@contextlib.contextmanager
+def _open(dataset, variant, manual_dir, data_dir):
     from mammo_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from mammo_tf.audit.dataset import split_of
     from mammo_tf.data_source import DataPaths, open_data
 
     with tempfile.TemporaryDirectory(prefix="mammo-tf-audit-") as folder:
         paths = DataPaths(manual_dir=manual_dir, data_dir=data_dir)
-        opened = open_data(dataset, paths, Path(folder), cratios=(1,), variant=variant)
-        return _compare(*split_of(opened, scheme, seed=seed))
+        yield open_data(dataset, paths, Path(folder), cratios=(1,), variant=variant)
+
+
+def _audit_dataset(opened, scheme, seed, num_repeats):
+    """What leaks and, unless `num_repeats` is 0, what that was worth; else None."""
+    from mammo_tf.audit.dataset import split_of
+
+    images, prints = split_of(opened, scheme, seed=seed)
+    found = _compare(images, prints)
+    if not num_repeats:
+        return found, None
+    from mammo_tf.audit.measure import measure_leak, task_of
+
+    parts = {image.image: image.part for image in images}
+    task, parts_of_examples = task_of(opened, scheme, parts, seed=seed)
+    return found, measure_leak(task, parts_of_examples, seed=seed, num_repeats=num_repeats)
 
 
 def _compare(images, prints):
@@ -180,3 +218,12 @@ def _print(found) -> None:
     if not found.pixels_compared:
         click.echo("Note: no pixels were compared, so copies are not known. Give --image-dir.")
     click.echo("The split leaks." if found.leaks else "No leak was found.")
+
+
+def _print_worth(worth) -> None:
+    click.echo(f"AUROC of the task '{worth.task}' on {worth.num_test:,} test examples (95 %):")
+    click.echo(f"  trained on the split    {worth.on_split}")
+    click.echo(f"  trained by patient      {worth.by_patient}")
+    click.echo(f"  what the leak is worth  {worth.difference}")
+    if worth.num_repeats == 1:
+        click.echo("  The intervals hold the patients, not the seeds of training: --repeats.")
