@@ -17,6 +17,7 @@ from mammo_tf.evaluation.comparisons import (
     patients_needed,
     two_sided_p,
 )
+from mammo_tf.evaluation.decision_curve import DecisionPoint, decision_csv, decision_curve
 from mammo_tf.evaluation.detection import (
     DetectionScores,
     average_precision,
@@ -32,16 +33,19 @@ from mammo_tf.evaluation.repeats import (
 )
 from mammo_tf.evaluation.scored_image import ScoredImage, class_agnostic
 from mammo_tf.evaluation.subgroups import subgroup_folds
+from mammo_tf.evaluation.temperature import apply_temperature, fit_temperature
 
 __all__ = [
     "Calibration",
     "Comparison",
+    "DecisionPoint",
     "DetectionScores",
     "Estimate",
     "Froc",
     "MulticlassScores",
     "ScoredFold",
     "ScoredImage",
+    "apply_temperature",
     "auprc",
     "auroc",
     "average_precision",
@@ -50,6 +54,9 @@ __all__ = [
     "calibration_against",
     "class_agnostic",
     "compare_with_reference",
+    "decision_csv",
+    "decision_curve",
+    "fit_temperature",
     "froc",
     "froc_change",
     "holm",
