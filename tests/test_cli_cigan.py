@@ -54,6 +54,7 @@ def test_a_trained_network_paints_patches_of_training_patients(trained, tmp_path
     out = tmp_path / "out"
     result = run("cigan", "synthesize", folder, "--count", 5, "--class", "benign", "--out", out)
     assert result.exit_code == 0, (result.output, result.exception)
+    assert result.stdout.split() == [str(out / "synthetic_patches" / "1.0.0")]
     patches = read_synthetic(out)
     assert len(patches) == 5 and set(patches.labels) == {"benign"}
     assert patches.images.shape == (5, 32, 32)
