@@ -70,7 +70,7 @@ class CNN3(KeywordModel):
         features = _head_pool(features, head_pooling)
         for index, units in enumerate(dense_units, start=1):
             features = _dense_block(features, units, dropout, name=f"dense{index}")
-        outputs = layers.Dense(1, name="logit")(features)
+        outputs = layers.Dense(1, dtype="float32", name="logit")(features)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.image_shape = tuple(image_shape)
         self.stackwise_num_filters = tuple(stackwise_num_filters)

@@ -90,7 +90,7 @@ class DepthwiseCNN(KeywordModel):
         features = POOLINGS[pooling](name="pool")(features)
         if dropout:
             features = layers.Dropout(dropout, name="dropout")(features)
-        outputs = layers.Dense(num_classes, name="logits")(features)
+        outputs = layers.Dense(num_classes, dtype="float32", name="logits")(features)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes

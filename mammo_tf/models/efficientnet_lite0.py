@@ -86,7 +86,7 @@ class EfficientNetLite0(KeywordModel):
         features = layers.GlobalAveragePooling2D(name="pool")(features)
         if dropout:
             features = layers.Dropout(dropout, name="dropout")(features)
-        outputs = layers.Dense(num_classes, name="logits")(features)
+        outputs = layers.Dense(num_classes, dtype="float32", name="logits")(features)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
@@ -97,9 +97,7 @@ class EfficientNetLite0(KeywordModel):
 
     def get_config(self) -> dict:
         """Returns the arguments that made this network."""
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
+        return self._graph_config() | {
             "image_shape": self.image_shape,
             "num_classes": self.num_classes,
             "weights": self.weights_source,
@@ -109,7 +107,7 @@ class EfficientNetLite0(KeywordModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Makes the network without looking for its first weights: those saved beside it follow."""
-        return cls(**config | {"weights": "none"})
+        return super().from_config(config | {"weights": "none"}, custom_objects)
 
 
 def find_weights(weights: str) -> Path:

@@ -73,9 +73,7 @@ class ResNet(KeywordModel):
 
     def get_config(self) -> dict:
         """Returns the arguments that made this network."""
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
+        return self._graph_config() | {
             "image_shape": self.image_shape,
             "num_classes": self.num_classes,
             "weights": self.weights_source,
@@ -85,7 +83,7 @@ class ResNet(KeywordModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Makes the network without looking for its first weights: those saved beside it follow."""
-        return cls(**config | {"weights": "none"})
+        return super().from_config(config | {"weights": "none"}, custom_objects)
 
 
 def load_backbone(

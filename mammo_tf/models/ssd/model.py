@@ -36,7 +36,7 @@ class SSD(KeywordModel):
     extra layers likewise, and trains on a CPU.
 
     Compile it with `MultiBoxLoss(model.layout)` and fit it on targets of `make_targets`;
-    `detect` turns its output into boxes.
+    `find_detections` turns its output into boxes.
 
     Args:
         num_classes: Number of classes besides the background, at least 1.
@@ -98,7 +98,7 @@ class SSD(KeywordModel):
                 zip(maps, layout.boxes_per_cell, strict=True), start=1
             )
         ]
-        outputs = layers.Concatenate(axis=1, name="boxes")(outputs)
+        outputs = layers.Concatenate(axis=1, dtype="float32", name="boxes")(outputs)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.num_classes = num_classes
         self.variant = variant
