@@ -134,6 +134,21 @@ def test_each_fold_s_detector_sees_its_own_test_images_at_each_ratio(opened, tmp
     assert [line["found_at_1_change"] for line in table] == ["", "-1.0"]
 
 
+def test_the_bootstrap_is_the_configuration_s(opened, tmp_path, monkeypatch):
+    given = []
+    for name in ("froc", "froc_change", "average_precision", "average_precision_change"):
+        known = getattr(module, name)
+
+        def spy(*images, known=known, **options):
+            given.append((options["num_resamples"], options["seed"]))
+            return known(*images, **options)
+
+        monkeypatch.setattr(module, name, spy)
+    config = dataclasses.replace(CONFIG, seed=9, num_resamples=101)
+    measure_detection([fold("a", (1, 2, 3))], config, opened, tmp_path)
+    assert given == [(101, 9)] * 6
+
+
 def test_what_was_found_is_read_again_unless_damaged_or_of_other_weights(opened, tmp_path):
     one = fold("a", (0, 1, 2))
     _, rows = measure_detection([one], CONFIG, opened, tmp_path)

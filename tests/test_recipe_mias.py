@@ -24,6 +24,7 @@ from mammo_tf.files import read_checked_json, write_checked_json
 from mammo_tf.models.ssd import Detections
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
 from mammo_tf.pipelines.detection.examples import detection_task
+from mammo_tf.pipelines.detection.parts import read_parts
 from mammo_tf.pipelines.detection.scores import scored_image
 from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.tasks import detection, lesion_patches
@@ -390,6 +391,10 @@ class TestDetect:
         assert described["class_names"] == ["benign", "malignant"]
         assert described["num_symmetries"] == 1 and described["image_shape"] == [96, 96, 3]
         assert detect.weights_path(folder, fold).is_file()
+        split, parts = read_parts(folder / "cells" / fold.cell.name)
+        assert split == fold.split == "poster"
+        for name, rows in fold.parts.items():
+            assert list(parts[name]) == [str(fold.task.image_ids[row]) for row in rows]
 
     def test_a_finished_run_is_only_read(self, few, first_run, monkeypatch):
         folder, first = first_run

@@ -218,7 +218,6 @@ def _train(
     }
     store.save(job.cell, model, history, best_epoch=training.epochs, **facts)
     keep_found(store.folder / job.cell.name, detector, facts, found)
-    keep_parts(store.folder / job.cell.name, job.split, job.task, job.parts)
     return training.epochs
 
 
