@@ -12,6 +12,7 @@ from mammo_tf.evaluation import ScoredFold, mean_auroc, patients_needed
 from mammo_tf.recipes.compression import paper_numbers
 from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.config import PRESETS
+from mammo_tf.recipes.compression.report_experiments import signed
 from mammo_tf.recipes.compression.settings import choose_config
 from mammo_tf.recipes.compression.summarise import summarise, summary_line, write_tables
 from mammo_tf.training.folds import SplitConfig
@@ -182,6 +183,18 @@ def test_a_classifier_at_chance_shows_nothing():
     said = conclusion(rows({1: 0.0, 1000: -1.0}))
     assert said[0].startswith("This run can show nothing about compression")
     assert "lower by" not in " ".join(said)
+
+
+def test_no_verdict_without_an_interval():
+    """One positive patient in a fold: DeLong has no variance."""
+    table = rows({1: 2.0, 100: 1.0}, cases=4)
+    assert np.isnan(table[0].auroc.low) and 0 <= table[0].auroc.value <= 1
+    assert str(table[0].auroc) == f"{table[0].auroc.value:.2f} (no interval)"
+    assert signed(table[1].change) == "no interval"
+    said = conclusion(table)
+    assert "no interval" in said[0] and "--folds" in said[0]
+    assert "nan" not in " ".join(said) and "Up to" not in " ".join(said)
+    assert "NaN" not in json.dumps([summary_line(row) for row in table])
 
 
 @pytest.mark.parametrize(

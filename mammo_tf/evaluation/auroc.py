@@ -1,5 +1,6 @@
 """Area under the ROC curve with DeLong confidence intervals, also for several cases a patient."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,10 @@ class Estimate:
     seed_variance: float = 0.0
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "–"
+        if math.isnan(self.low) or math.isnan(self.high):
+            return f"{self.value:.2f} (no interval)"
         return f"{self.value:.2f} ({self.low:.2f}, {self.high:.2f})"
 
 

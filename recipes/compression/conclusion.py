@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mammo_tf.evaluation import between_seed_sd, largest_non_inferior, patients_needed
 from mammo_tf.recipes.compression.summarise import Row
 from mammo_tf.report.figures import cratio_name
@@ -21,6 +23,13 @@ def conclusion(rows: Sequence[Row]) -> list[str]:
     reference, *others = rows
     name = cratio_name(reference.test_cr)
     level = f"At {name} the AUROC is {reference.auroc} and the AUPRC {reference.auprc}."
+    if np.isnan([row.auroc.low for row in rows]).any():
+        return [
+            "This run can show nothing about compression: a test part has fewer than two positive "
+            "or two negative patients, so the AUROC has no interval. Take fewer --folds, or more "
+            "patients.",
+            f"At {name} the AUROC is {reference.auroc.value:.2f}, whatever that is worth.",
+        ]
     if reference.auroc.low <= 0.5:
         return [
             f"This run can show nothing about compression: at {name} the interval of the AUROC "

@@ -125,6 +125,8 @@ def _with_change(row: Row | None, *, beside_paper: bool = False) -> str:
 
 def signed(change: Estimate) -> str:
     """A change and its interval: "-0.021 (-0.043, +0.001)"."""
+    if np.isnan(change.low) or np.isnan(change.high):
+        return "no interval"
     return f"{change.value:+.3f} ({change.low:+.3f}, {change.high:+.3f})"
 
 
