@@ -6,6 +6,9 @@ from keras import layers
 from mammo_tf.errors import UserError
 from mammo_tf.models.base import KeywordModel
 
+NUM_CONVOLUTIONS = 3
+NUM_HIDDEN = 2
+
 
 @keras.saving.register_keras_serializable(package="mammo_tf")
 class CNN3(KeywordModel):
@@ -36,8 +39,8 @@ class CNN3(KeywordModel):
         (batch, 1) float32 logits; positive means the positive class.
 
     Raises:
-        UserError: If the image is too small for three convolutions with pooling, or if
-            `head_pooling` is none of the three.
+        UserError: If the image is too small for three convolutions with pooling, if there are not
+            three filters and two widths, or if `head_pooling` is none of the three.
 
     Examples:
         >>> model = CNN3(image_shape=(128, 96, 1))
@@ -58,11 +61,7 @@ class CNN3(KeywordModel):
         dropout: float = 0.0,
         **kwargs,
     ):
-        if min(image_shape[:2]) < 64:
-            raise UserError(
-                "`image_shape` must be at least 64 in height and width, since CNN3 halves it six "
-                f"times. Received: image_shape={tuple(image_shape)}."
-            )
+        _check(image_shape, stackwise_num_filters, dense_units)
         inputs = keras.Input(tuple(image_shape), name="image")
         features = inputs
         for index, filters in enumerate(stackwise_num_filters, start=1):
@@ -111,3 +110,24 @@ def _dense_block(features, units: int, dropout: float, name: str):
     if dropout:
         features = layers.Dropout(dropout, name=f"{name}_dropout")(features)
     return features
+
+
+def _check(image_shape, filters, dense_units) -> None:
+    if len(image_shape) != 3 or None in image_shape:
+        raise UserError(
+            "`image_shape` must be (height, width, channels), all given. "
+            f"Received: image_shape={tuple(image_shape)}."
+        )
+    if min(image_shape[:2]) < 64:
+        raise UserError(
+            "`image_shape` must be at least 64 in height and width, since CNN3 halves it six "
+            f"times. Received: image_shape={tuple(image_shape)}."
+        )
+    for name, values, count in (
+        ("stackwise_num_filters", filters, NUM_CONVOLUTIONS),
+        ("dense_units", dense_units, NUM_HIDDEN),
+    ):
+        if len(values) != count or min(values) < 1:
+            raise UserError(
+                f"`{name}` must be {count} numbers of at least 1. Received: {tuple(values)}."
+            )

@@ -140,7 +140,8 @@ def count_parameters(
 
 
 def _check(image_shape, num_classes, filters, kernel_size, pooling, dropout) -> None:
-    if len(image_shape) != 3 or min(image_shape[:2]) < 16 or image_shape[2] < 1:
+    known = len(image_shape) == 3 and None not in image_shape
+    if not known or min(image_shape[:2]) < 16 or image_shape[2] < 1:
         raise UserError(
             "`image_shape` must be (height, width, channels), at least 16×16×1. "
             f"Received: image_shape={tuple(image_shape)}."
