@@ -13,6 +13,7 @@ import urllib.request
 import numpy as np
 import pytest
 
+from mammo_tf.training.classifier_cells import _flat
 from mammo_tf.training.tensorboard_log import CellLog
 
 LABELS = np.array([0, 0, 1, 1])
@@ -43,6 +44,8 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     for number in (1, 2):
         write_run(folder / "tensorboard" / f"cnn3-cr15-fold{number}", number)
+    # Another run with a cell of the same name.
+    write_run(folder / "other" / "tensorboard" / "cnn3-cr15-fold1", 3)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -125,10 +128,20 @@ def test_hyperparameters_with_metrics(server):
         "sliceSize": 10,
     }
     groups = ask(
-        server, "/hparams/session_groups", lambda a: len(a.get("sessionGroups", [])) == 2, body=body
+        server, "/hparams/session_groups", lambda a: len(a.get("sessionGroups", [])) == 3, body=body
     )["sessionGroups"]
     found = {}
     for group in groups:
+        assert len(group["sessions"]) == 1
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
         found[group["hparams"]["learning_rate"]] = values["test/auroc_cr15"]
-    assert found == {0.1: pytest.approx(0.76), 0.01: pytest.approx(0.77)}
+    assert found == {
+        0.1: pytest.approx(0.76),
+        0.01: pytest.approx(0.77),
+        0.001: pytest.approx(0.78),
+    }
+
+
+def test_a_setting_that_is_none_is_no_text():
+    settings = {"patience": None, "rate": 0.1, "augment": {"gamma": None, "shift": (1, 2)}}
+    assert _flat(settings) == {"rate": 0.1, "augment.shift": "(1, 2)"}

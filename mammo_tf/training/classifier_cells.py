@@ -198,12 +198,15 @@ def data_and_folds(task: Task, folds: Sequence[Fold]) -> str:
 
 
 def _flat(settings: Mapping, prefix: str = "") -> dict:
-    """Nested settings as TensorBoard takes them: dotted names, lists as text."""
+    """Nested settings as TensorBoard takes them: dotted names, lists as text, nothing for None.
+
+    "None" as a text would make a column of numbers one of texts, which TensorBoard cannot filter.
+    """
     flat = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
-        else:
+        elif value is not None:
             plain = isinstance(value, bool | int | float | str)
             flat[f"{prefix}{name}"] = value if plain else str(value)
     return flat

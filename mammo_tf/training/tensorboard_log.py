@@ -1,5 +1,6 @@
 """What TensorBoard shows of a training: curves over epochs, PR curves, hyperparameters."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ class CellLog:
         import tensorflow as tf
 
         self._tf = tf
+        self._folder = Path(log_dir).resolve()
         self._writer = tf.summary.create_file_writer(str(log_dir))
 
     def __enter__(self):
@@ -87,10 +89,12 @@ class CellLog:
 
         Args:
             values: By name; numbers, texts or booleans.
-            name: Name of the run in TensorBoard's table.
+            name: Name of the run in TensorBoard's table; made unique by the folder's place, since
+                TensorBoard takes trials of one name in two run folders for one.
         """
         from tensorboard.plugins.hparams import api
 
+        place = hashlib.sha256(str(self._folder).encode()).hexdigest()[:8]
         with self._writer.as_default():
-            api.hparams(values, trial_id=name)
+            api.hparams(values, trial_id=f"{name}-{place}")
         self._writer.flush()
