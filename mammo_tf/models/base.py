@@ -51,6 +51,23 @@ class KeywordModel(keras.Model):
         }
 
 
+class PretrainedModel(KeywordModel):
+    """Base of networks that may begin with weights of others: their argument `weights`.
+
+    A Keras model has `weights` of its own, so the argument is kept as `weights_source`.
+    """
+
+    def get_config(self) -> dict:
+        """Returns what `KeywordModel.get_config` does, with where the first weights came from."""
+        names = {name: name for name in _keywords(type(self))} | {"weights": "weights_source"}
+        return self._graph_config() | {name: getattr(self, kept) for name, kept in names.items()}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes the network without looking for its first weights: those saved beside it follow."""
+        return super().from_config(config | {"weights": "none"}, custom_objects)
+
+
 def _keywords(cls: type) -> list[str]:
     parameters = inspect.signature(cls.__init__).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]

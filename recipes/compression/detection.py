@@ -1,8 +1,6 @@
 """A trained detector at every compression ratio: FROC and average precision. Trains nothing."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +30,7 @@ from mammo_tf.pipelines.task import Task
 from mammo_tf.pipelines.tasks.detection import detection
 from mammo_tf.progress import progress
 from mammo_tf.recipes.compression.config import CompressionConfig
+from mammo_tf.recipes.compression.summarise import csv_text
 
 RATES = (0.25, 0.5, 1, 2, 4)
 MAIN_RATE = 1
@@ -149,7 +148,8 @@ def measure_detection(
     }
     reference = images[config.cratios[0]]
     rows = [_row(cratio, of, reference, config) for cratio, of in images.items()]
-    write_text(Path(run_dir) / "detection.csv", _csv(rows))
+    lines = [detection_line(row) for row in rows]
+    write_text(Path(run_dir) / "detection.csv", csv_text(list(lines[0]), lines))
     tested = np.concatenate([test for _, test, _ in folds])
     return task.take(np.sort(tested)), rows
 
@@ -284,12 +284,3 @@ def _parts(name: str, estimate: Estimate | None) -> dict[str, object]:
         key: None if value is None or np.isnan(value) else round(float(value), 6)
         for key, value in zip((name, f"{name}_low", f"{name}_high"), values, strict=True)
     }
-
-
-def _csv(rows: Sequence[DetectionRow]) -> str:
-    lines = [detection_line(row) for row in rows]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue()

@@ -6,6 +6,7 @@ from mammo_tf.found import models as found_models
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.task_names import PATCH_TASKS
 from mammo_tf.recipes.compression.config import DETECTION, PRESETS, CompressionConfig
+from mammo_tf.recipes.compression.settings_scorer import TRAINING
 from mammo_tf.scoring.config import ScorerConfig
 
 
@@ -129,7 +130,6 @@ def check_detector(
     """
     if detector is None:
         return
-    training = ("training.", "model.", "split.", "resize_fraction", "task=")
     refused = {
         "--scorer": scorer is not None,
         "--model": bool(networks),
@@ -137,7 +137,7 @@ def check_detector(
         "--repeats": repeats != 1,
         "--saliency": saliency,
         "--folds, but for official,": folds not in (None, "official"),
-        **{f"--set {key}": key.strip().startswith(training) for key in overrides},
+        **{f"--set {key}": key.strip().startswith(TRAINING) for key in overrides},
     }
     for option, given in refused.items():
         if given:

@@ -6,7 +6,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.scoring.config import ScorerConfig
 
 # Settings of what a scorer does not do: training, dividing, cutting.
-_TRAINING = ("training.", "model.", "split.", "resize_fraction", "task=")
+TRAINING = ("training.", "model.", "split.", "resize_fraction", "task=")
 
 
 def choose_scorer(
@@ -51,7 +51,7 @@ def choose_scorer(
         "--model": model is not None,
         "--experiment": tuple(experiments) != ("single",),
         "--repeats": repeats != 1,
-        **{f"--set {key}": key.strip().startswith(_TRAINING) for key in overrides},
+        **{f"--set {key}": key.strip().startswith(TRAINING) for key in overrides},
     }
     for option, given in refused.items():
         if given:

@@ -195,8 +195,8 @@ def summarise(
 
 def write_tables(run_dir: Path, rows: Sequence[Row]) -> None:
     """Writes results.csv (one line a fold) and summary.csv (one line a row) atomically."""
-    write_text(run_dir / "results.csv", _csv(RESULT_COLUMNS, _result_lines(rows)))
-    write_text(run_dir / "summary.csv", _csv(SUMMARY_COLUMNS, map(summary_line, rows)))
+    write_text(run_dir / "results.csv", csv_text(RESULT_COLUMNS, _result_lines(rows)))
+    write_text(run_dir / "summary.csv", csv_text(SUMMARY_COLUMNS, map(summary_line, rows)))
 
 
 def read_experiments(run_dir: Path) -> dict[str, int]:
@@ -273,7 +273,8 @@ def _round(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 6)
 
 
-def _csv(columns: Sequence[str], lines) -> str:
+def csv_text(columns: Sequence[str], lines) -> str:
+    """Returns a CSV file of lines, each a mapping by column."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
