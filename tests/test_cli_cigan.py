@@ -21,6 +21,7 @@ SETTINGS = (
     "gan.adversarial_epochs=1",
     "gan.num_panel=1",
     "gan.boundary_sigma_px=2",
+    "gan.class_map_joined=false",
     "perceptual.backbone=vgg16",
     "perceptual.weights=random",
     "patches.most_per_class=40,40,40",
@@ -61,6 +62,7 @@ def test_a_trained_network_paints_patches_of_training_patients(trained, tmp_path
     # What is painted is what the kept generator gives, not a fresh one.
     again = load_generator(folder, 0).get_weights()
     with np.load(folder / "gan" / "fold0" / "checkpoint.npz") as kept:
+        assert not json.loads(str(kept["about"]))["settings"]["discriminator"]["class_map_joined"]
         for number, array in enumerate(again):
             assert np.array_equal(kept[f"v{number}"], array)
     refused = run("cigan", "synthesize", folder, "--count", 5, "--out", out)

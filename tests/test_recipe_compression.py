@@ -298,3 +298,34 @@ def test_what_makes_no_sense_is_refused(options, message):
     with pytest.raises(UserError, match=message) as error:
         choose_config(**options)
     assert "\n" not in str(error.value)
+
+
+def test_synthetic_patches_stand_among_the_facts():
+    from types import SimpleNamespace
+
+    from mammo_tf.pipelines.augment import AugmentConfig
+    from mammo_tf.recipes.compression.run import _facts
+    from mammo_tf.training.config import TrainingConfig
+
+    task = SimpleNamespace(
+        labels=np.array([0, 1]),
+        evaluated=np.array([True, True]),
+        groups=np.array(["a", "b"]),
+        input_shape=(32, 32),
+        class_names=("rest", "malignant"),
+        positive_name="malignant",
+        name="patch",
+        has_official_splits=False,
+    )
+    opened, rows = (
+        SimpleNamespace(catalog=SimpleNamespace(name="films")),
+        [SimpleNamespace(repeats=[0], experiment="single")],
+    )
+    for augment, found in (
+        (AugmentConfig(), []),
+        (AugmentConfig(synthetic="set", synthetic_share=0.25), ["25% of the training images"]),
+    ):
+        config = dataclasses.replace(PRESETS["demo"], training=TrainingConfig(augment=augment))
+        facts = dict(_facts(config, task, opened, rows))
+        told = [facts["Synthetic patches"]] if "Synthetic patches" in facts else []
+        assert [text[: len(found[0])] for text in told] == found

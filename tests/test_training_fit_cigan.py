@@ -218,6 +218,11 @@ def test_batches_by_hand():
     assert np.array_equal(corrupted[outside], real[outside])
     assert np.mean(corrupted[~outside] == real[~outside]) < 0.01
     assert np.allclose(edges[1, ..., 0], boundary_weights(patches.masks[order[1]] != 0, 2.0))
+    scaled = CiganTrainingConfig(
+        **CONFIG | {"boundary_sigma_px": 16.0, "boundary_sigma_scaled": True}
+    )  # 16 on 256 pixels are 2 on 32
+    again = [batch[3] for batch in patches.batches(scaled, 1, 0)]
+    assert np.array_equal(np.concatenate(again), edges)
     again = [batch[1] for batch in patches.batches(config, 1, 0)]
     other = [batch[1] for batch in patches.batches(config, 1, 1)]
     assert np.array_equal(np.concatenate(again), corrupted)
@@ -237,8 +242,8 @@ def test_lesions_are_zoomed_about_their_middle_and_lie_on_tissue():
     masks = np.stack([mask, mask[:, ::-1]])  # the second lies on background
     rng = np.random.default_rng(0)
     for _ in range(10):
-        index, found = fit_lesion(normal, masks, rng, zoom_range=(1, 1))
-        assert index == 0 and np.array_equal(found, mask)
+        index, found, zoom = fit_lesion(normal, masks, rng, zoom_range=(1, 1))
+        assert index == 0 and zoom == 1 and np.array_equal(found, mask)
     assert fit_lesion(normal * 0.1, masks, rng) is None  # 0.05: darker than tissue
 
 

@@ -25,6 +25,7 @@ from mammo_tf.evaluation.detection import (
 )
 from mammo_tf.evaluation.froc import Froc, froc, froc_change
 from mammo_tf.evaluation.multiclass import MulticlassScores, multiclass_scores
+from mammo_tf.evaluation.rates import mean_rate_over_repeats
 from mammo_tf.evaluation.repeats import (
     between_seed_sd,
     mean_auprc_over_repeats,
@@ -67,6 +68,7 @@ __all__ = [
     "mean_auroc_difference",
     "mean_auroc_difference_over_repeats",
     "mean_auroc_over_repeats",
+    "mean_rate_over_repeats",
     "multiclass_scores",
     "patients_needed",
     "subgroup_folds",

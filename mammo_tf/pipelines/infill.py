@@ -70,6 +70,17 @@ def zoom_mask(mask: np.ndarray, factor: float) -> np.ndarray:
         mask: (height, width) bool with at least one pixel.
         factor: Above 0; 1 changes nothing.
     """
+    return zoom_about(mask, mask, factor)
+
+
+def zoom_about(image: np.ndarray, mask: np.ndarray, factor: float) -> np.ndarray:
+    """Returns an image magnified as `zoom_mask` magnifies its mask; 0 where there is no pixel.
+
+    Args:
+        image: (height, width) of any type.
+        mask: (height, width) bool with at least one pixel.
+        factor: Above 0; 1 changes nothing.
+    """
     places = np.argwhere(mask)
     middle = (places.min(axis=0) + places.max(axis=0)) / 2
     rows, columns = (
@@ -80,8 +91,8 @@ def zoom_mask(mask: np.ndarray, factor: float) -> np.ndarray:
         (axis >= 0) & (axis < length)
         for axis, length in zip((rows, columns), mask.shape, strict=True)
     ]
-    zoomed = mask[np.ix_(rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1))]
-    return zoomed & np.outer(*inside)
+    zoomed = image[np.ix_(rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1))]
+    return np.where(np.outer(*inside), zoomed, np.zeros((), image.dtype))
 
 
 def fit_lesion(
@@ -92,7 +103,7 @@ def fit_lesion(
     zoom_range: tuple[float, float] = (0.9, 1.1),
     least_level: float = BACKGROUND,
     tries: int = 50,
-) -> tuple[int, np.ndarray] | None:
+) -> tuple[int, np.ndarray, float] | None:
     """Chooses a lesion's mask that lies on tissue of a normal patch, zoomed a little.
 
     Args:
@@ -104,7 +115,7 @@ def fit_lesion(
         tries: Lesions drawn before the patch is given up.
 
     Returns:
-        The number of the lesion and its mask there, or None where none fits.
+        The number of the lesion, its mask there and its zoom, or None where none fits.
 
     Reference:
         Peterka et al. 2020, section 4.1.
@@ -112,7 +123,8 @@ def fit_lesion(
     tissue = normal > least_level
     for _ in range(tries):
         index = int(rng.integers(len(masks)))
-        mask = zoom_mask(np.asarray(masks[index], bool), float(rng.uniform(*zoom_range)))
+        zoom = float(rng.uniform(*zoom_range))
+        mask = zoom_mask(np.asarray(masks[index], bool), zoom)
         if mask.any() and tissue[mask].all():
-            return index, mask
+            return index, mask, zoom
     return None

@@ -1,6 +1,6 @@
 """Synthetic lesions on patches of normal tissue, by a trained ciGAN generator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,34 +75,69 @@ def synthesize(
     Reference:
         Peterka et al. 2020, section 4.1.
     """
-    check_choice("class", label, SYNTHETIC_CLASSES)
-    check_range("count", count, 1, 1_000_000)
     if tuple(task.input_shape) != (generator.patch_size,) * 2:
         raise UserError(
             f"The network makes patches of {generator.patch_size} pixels, the task has "
             f"{task.input_shape[0]}×{task.input_shape[1]}. Take the patch size it was trained with."
         )
+    pairs = choose_pairs(task, train, count=count, label=label, seed=seed, zoom_range=zoom_range)
+    masks = np.stack([pair.mask for pair in pairs])
+    corrupted = np.stack([pair.corrupted for pair in pairs])
+    images = _paint(generator, corrupted, masks, label, task.images(1).dtype)
+    return as_patches(task, train, pairs, label, images)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A lesion's outline on a patch of normal tissue.
+
+    Attributes:
+        normal: Row of the normal example in the task.
+        lesion: Row of the example with the lesion.
+        mask: (height, width) bool, the outline there.
+        zoom: How much it was magnified.
+        corrupted: (height, width) float32 in [0, 1], the normal patch with noise in the outline.
+    """
+
+    normal: int
+    lesion: int
+    mask: np.ndarray
+    zoom: float
+    corrupted: np.ndarray
+
+
+def choose_pairs(
+    task: Task, train, *, count: int, label: str, seed: int, zoom_range: tuple[float, float]
+) -> list[Pair]:
+    """Chooses normal patches and outlines for them; see `synthesize`, whose arguments these are."""
+    check_choice("class", label, SYNTHETIC_CLASSES)
+    check_range("count", count, 1, 1_000_000)
     train = np.asarray(train, int)
     rows = {name: train[task.labels[train] == CLASSES.index(name)] for name in ("normal", label)}
     for name, found in rows.items():
         if not len(found):
             raise UserError(f"Synthesis needs patches of the class '{name}' in the training part.")
-    images, ids = task.images(1), np.array(task.example_ids)
-    chosen = _choose(images, task.masks, rows["normal"], rows[label], count, seed, zoom_range)
-    normals, lesions, masks, corrupted = zip(*chosen, strict=True)
-    masks, corrupted = np.stack(masks), np.stack(corrupted)
+    images, masks = task.images(1), task.masks
+    return list(_pairs(images, masks, rows["normal"], rows[label], count, seed, zoom_range))
+
+
+def as_patches(
+    task: Task, train, pairs: Sequence[Pair], label: str, images: np.ndarray
+) -> SyntheticPatches:
+    """Returns images that were made from pairs, with whom they come from."""
+    ids = np.array(task.example_ids)
     return SyntheticPatches(
-        images=_paint(generator, corrupted, masks, label, images.dtype),
-        masks=masks,
-        labels=np.full(count, label),
-        normal_ids=ids[list(normals)],
-        lesion_ids=ids[list(lesions)],
-        patients=tuple(sorted(set(task.groups[train].tolist()))),
+        images=images,
+        masks=np.stack([pair.mask for pair in pairs]),
+        labels=np.full(len(pairs), label),
+        normal_ids=ids[[pair.normal for pair in pairs]],
+        lesion_ids=ids[[pair.lesion for pair in pairs]],
+        patients=tuple(sorted(set(task.groups[np.asarray(train, int)].tolist()))),
     )
 
 
-def _choose(images, masks, normals, lesions, count: int, seed: int, zoom_range) -> Iterator[tuple]:
-    """Yields (normal's row, lesion's row, mask, corrupted patch), `count` times."""
+def _pairs(images, masks, normals, lesions, count: int, seed: int, zoom_range) -> Iterator[Pair]:
+    """Yields `count` pairs."""
     outlines = np.stack([np.asarray(masks[row]) != 0 for row in lesions])
     made, passes = 0, 0
     while made < count:
@@ -113,8 +148,8 @@ def _choose(images, masks, normals, lesions, count: int, seed: int, zoom_range) 
             found = fit_lesion(normal, outlines, rng, zoom_range=zoom_range)
             if found is None:
                 continue
-            index, mask = found
-            yield int(row), int(lesions[index]), mask, corrupt(normal, mask, rng)
+            index, mask, zoom = found
+            yield Pair(int(row), int(lesions[index]), mask, zoom, corrupt(normal, mask, rng))
             made += 1
             if made == count:
                 return

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mammo_tf.config import check_range
 
+PAPER_PATCH_SIZE = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class CiganTrainingConfig:
@@ -21,6 +23,10 @@ class CiganTrainingConfig:
         most_steps_in_turn: Then it is the other's turn all the same; not stated in the paper, where
             a turn might never end.
         boundary_sigma_px: See `boundary_weights`; 10 in the paper, on 256 pixels.
+        boundary_sigma_scaled: Multiply that by the side of a patch over 256, so that the boundary
+            is as wide a part of a smaller patch; not in the paper, whose patches have 256.
+        class_map_joined: Whether the discriminator is told the class, as in Wu et al.; its class
+            head can then copy it. False makes it see the class in the pixels.
         perceptual_weight: Of the perceptual loss. None of the weights is stated in the paper.
         boundary_weight: Of the boundary loss.
         adversarial_weight: Of the adversarial loss.
@@ -40,6 +46,8 @@ class CiganTrainingConfig:
     loss_threshold: float = 0.3
     most_steps_in_turn: int = 200
     boundary_sigma_px: float = 10.0
+    boundary_sigma_scaled: bool = False
+    class_map_joined: bool = True
     perceptual_weight: float = 1.0
     boundary_weight: float = 1.0
     adversarial_weight: float = 1.0
@@ -65,6 +73,11 @@ class CiganTrainingConfig:
         }
         for name, (low, high) in ranges.items():
             check_range(f"gan.{name}", getattr(self, name), low, high)
+
+    def boundary_sigma_for(self, patch_size: int) -> float:
+        """Standard deviation in pixels of patches of this side."""
+        factor = patch_size / PAPER_PATCH_SIZE if self.boundary_sigma_scaled else 1.0
+        return self.boundary_sigma_px * factor
 
     @property
     def num_epochs(self) -> int:

@@ -152,7 +152,7 @@ def train_fold(config: CiganConfig, task: Task, fold: Fold, run_dir: str | Path)
     seed_everything(seed)
     steps = CiganSteps(
         CiganGenerator(patch_size=size),
-        CiganDiscriminator(patch_size=size),
+        CiganDiscriminator(patch_size=size, class_map_joined=config.gan.class_map_joined),
         perceptual_network(config.perceptual, size),
         config.gan,
     )

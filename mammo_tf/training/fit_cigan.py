@@ -55,7 +55,8 @@ class CiganPatches:
             real = unit_range(np.stack([self.images[row] for row in chosen]))
             masks = np.stack([np.asarray(self.masks[row]) != 0 for row in chosen])
             corrupted = [corrupt(*pair, rng) for pair in zip(real, masks, strict=True)]
-            edges = [boundary_weights(mask, config.boundary_sigma_px) for mask in masks]
+            sigma_px = config.boundary_sigma_for(real.shape[-1])
+            edges = [boundary_weights(mask, sigma_px) for mask in masks]
             labels = np.eye(2, dtype=np.float32)[self.malignant[chosen].astype(int)]
             stacked = (real, np.stack(corrupted), masks, np.stack(edges))
             yield *(np.float32(array)[..., np.newaxis] for array in stacked), labels
@@ -154,7 +155,7 @@ class _Panel:
             normal = unit_range(np.asarray(patches.normals[index]))
             found = fit_lesion(normal, patches.masks, rng)
             if found is not None:
-                lesion, mask = found
+                lesion, mask, _ = found
                 rows.append((normal, mask, corrupt(normal, mask, rng), patches.malignant[lesion]))
             if len(rows) == config.num_panel:
                 break

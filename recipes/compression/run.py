@@ -12,6 +12,7 @@ from mammo_tf.codecs.cratios import format_cratio
 from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.files import write_text
 from mammo_tf.models.registry import ModelConfig
+from mammo_tf.pipelines.augment import describe_synthetic
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression.answer import answer, trainings
 from mammo_tf.recipes.compression.config import CompressionConfig
@@ -247,6 +248,8 @@ def _facts(
     ]
     if extra:
         facts.insert(3, ("Examples for training only", str(extra)))
+    if config.training.augment.synthetic is not None:
+        facts.append(("Synthetic patches", describe_synthetic(config.training.augment)))
     return facts
 
 
