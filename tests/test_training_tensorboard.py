@@ -32,11 +32,11 @@ def write_run(folder, number):
                     "learning_rate": 1e-3,
                 }
             )
-    # Another file of events in the same folder, as for tests made by a later command.
-    with CellLog(folder) as log:
-        log.hparams({"learning_rate": 10.0**-number, "model": "cnn3"}, name=folder.name)
-        log.pr_curve("test/cr15", LABELS, SCORES, step=2)
-        log.scalars({"test/auroc_cr15": 0.75 + number / 100}, step=2)
+    # A run of its own for each test, below the cell's.
+    with CellLog(folder / "test_cr15") as log:
+        log.hparams({"learning_rate": 10.0**-number, "test_cr": 15.0}, name=folder.name)
+        log.pr_curve("test", LABELS, SCORES, step=2)
+        log.scalars({"test/auroc": 0.75 + number / 100}, step=2)
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +85,18 @@ def ask(server, path, ready, body=None):
 
 
 RUNS = {f"tensorboard/cnn3-cr15-fold{number}" for number in (1, 2)}
+TESTS = {f"{run}/test_cr15" for run in RUNS}
 
 
 @pytest.mark.slow
 def test_scalars(server):
-    tags = ask(server, "/scalars/tags", lambda a: a.keys() >= RUNS and all(map(len, a.values())))
-    wanted = {"train/loss", "validation/loss", "validation/auroc", "test/auroc_cr15"}
+    shown = RUNS | TESTS
+    tags = ask(server, "/scalars/tags", lambda a: a.keys() >= shown and all(map(len, a.values())))
+    wanted = {"train/loss", "validation/loss", "validation/auroc"}
     for run in RUNS:
         assert wanted <= tags[run].keys()
+    for run in TESTS:
+        assert tags[run].keys() >= {"test/auroc"}
     query = urllib.parse.urlencode({"run": sorted(RUNS)[0], "tag": "validation/auroc"})
     points = ask(server, f"/scalars/scalars?{query}", lambda a: len(a) == 2)
     assert [step for _, step, _ in points] == [1, 2]
@@ -101,10 +105,10 @@ def test_scalars(server):
 
 @pytest.mark.slow
 def test_precision_recall_curves(server):
-    run = sorted(RUNS)[0]
-    tags = ask(server, "/pr_curves/tags", lambda a: a.keys() >= RUNS)
-    assert set(tags[run]) == {"test/cr15/pr_curves"}
-    query = urllib.parse.urlencode({"run": run, "tag": "test/cr15/pr_curves"})
+    run = sorted(TESTS)[0]
+    tags = ask(server, "/pr_curves/tags", lambda a: a.keys() >= TESTS)
+    assert set(tags[run]) == {"test/pr_curves"}
+    query = urllib.parse.urlencode({"run": run, "tag": "test/pr_curves"})
     (curve,) = ask(server, f"/pr_curves/pr_curves?{query}", lambda a: a.get(run))[run]
     assert curve["step"] == 2
     # Above 0.5 only one positive of two is left; above 0.2 both, and one negative.
@@ -118,9 +122,9 @@ def test_precision_recall_curves(server):
 @pytest.mark.slow
 def test_hyperparameters_with_metrics(server):
     experiment = ask(server, "/hparams/experiment", lambda a: a.get("hparamInfos"), body={})
-    assert {info["name"] for info in experiment["hparamInfos"]} == {"learning_rate", "model"}
+    assert {info["name"] for info in experiment["hparamInfos"]} == {"learning_rate", "test_cr"}
     metrics = [info["name"] for info in experiment["metricInfos"]]
-    assert "test/auroc_cr15" in {metric["tag"] for metric in metrics}
+    assert "test/auroc" in {metric["tag"] for metric in metrics}
     body = {
         "colParams": [{"metric": metric} for metric in metrics],
         "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
@@ -134,7 +138,7 @@ def test_hyperparameters_with_metrics(server):
     for group in groups:
         assert len(group["sessions"]) == 1
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
-        found[group["hparams"]["learning_rate"]] = values["test/auroc_cr15"]
+        found[group["hparams"]["learning_rate"]] = values["test/auroc"]
     assert found == {
         0.1: pytest.approx(0.76),
         0.01: pytest.approx(0.77),

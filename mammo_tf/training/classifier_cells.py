@@ -95,8 +95,6 @@ class ClassifierCells:
             on_epoch=lambda entry: on_epoch(),
             compiled=True,
         )
-        with CellLog(log_dir) as log:
-            log.hparams(self._hparams(cell, cratios), name=cell.name)
         self.reused.save(
             self.store,
             cell,
@@ -109,7 +107,7 @@ class ClassifierCells:
         )
         return len(result.history)
 
-    def test(self, cell: Cell, fold: Fold, cratio: float, *, name: str, log_name: str):
+    def test(self, cell: Cell, fold: Fold, cratio: float, *, train_crs: Sequence[float], name: str):
         """Scores the fold's test part at one ratio, or reads the scores kept.
 
         Args:
@@ -117,7 +115,6 @@ class ClassifierCells:
             fold: Its fold.
             cratio: Compression ratio of the test images.
             name: Of the file of predictions.
-            log_name: Of the curves in TensorBoard.
 
         Returns:
             A `ScoredFold`; its scores are (n,) for two classes, else (n, K) probabilities.
@@ -146,7 +143,8 @@ class ClassifierCells:
         )
         scored = replace(expected, scores=scores)
         self.store.save_scores(cell, name, scored, columns)
-        self._log_test(cell, log_name, scored)
+        hparams = self._hparams(cell, train_crs) | {"test_cr": float(cratio)}
+        self._log_test(cell, name, scored, hparams)
         return scored
 
     def _feed(self, cratios, indices, **options):
@@ -172,17 +170,23 @@ class ClassifierCells:
         }
         return values | _flat(to_plain(self.config))
 
-    def _log_test(self, cell: Cell, name: str, scored: ScoredFold) -> None:
-        """Curves of the positive class; with more than two classes, of all but the first."""
+    def _log_test(self, cell: Cell, name: str, scored: ScoredFold, hparams: Mapping) -> None:
+        """A run of its own for each test, so that all compression ratios share the same tags.
+
+        The curves are of the positive class; with more than two classes, of all but the first.
+        """
         positive = scored.labels > 0
         if positive.all() or not positive.any():
             return
         scores = scored.scores if scored.scores.ndim == 1 else 1 - scored.scores[:, 0]
         step = self.store.best_epoch(cell)
         measures = {"auroc": roc_auc_score, "auprc": average_precision_score}
-        with CellLog(self._log_dir(cell)) as log:
-            log.pr_curve(f"test/{name}", positive, scores, step=step)
-            values = {f"test/{key}_{name}": f(positive, scores) for key, f in measures.items()}
+        folder = self._log_dir(cell) / f"test_{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        with CellLog(folder) as log:
+            log.hparams(hparams, name=f"{cell.name}-{name}")
+            log.pr_curve("test", positive, scores, step=step)
+            values = {f"test/{key}": measure(positive, scores) for key, measure in measures.items()}
             log.scalars(values, step=step)
 
 

@@ -99,7 +99,9 @@ def _job(shared: ClassifierCells, grid_cell: GridCell, fold: Fold, model: str) -
         scored = {}
         for cratio in grid_cell.test_crs:
             name = f"cr{format_cratio(cratio)}"
-            scored[cratio] = shared.test(cell, fold, cratio, name=name, log_name=name)
+            scored[cratio] = shared.test(
+                cell, fold, cratio, train_crs=grid_cell.train_crs, name=name
+            )
         return scored
 
     return CellJob(

@@ -67,7 +67,7 @@ class CellLog:
         """Writes the precision-recall curve of test predictions.
 
         Args:
-            tag: Name of the curve, e.g. "test/cr15".
+            tag: Name of the curve, e.g. "test".
             labels: (n,) int, 0 or 1.
             scores: (n,) float in [0, 1].
             step: The epoch whose weights made the predictions.

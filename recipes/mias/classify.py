@@ -114,7 +114,7 @@ class _Group:
             store=self.cells.store,
             epochs=self.cells.config.epochs,
             train=lambda on_epoch: self.cells.train(cell, fold, (1,), on_epoch),
-            test=lambda: self.cells.test(cell, fold, 1, name="test", log_name="lesion"),
+            test=lambda: self.cells.test(cell, fold, 1, train_crs=(1,), name="test"),
         )
 
     def load(self, number: int) -> keras.Model:
