@@ -9,6 +9,7 @@ from typing import Any
 from mammo_tf.errors import UserError
 from mammo_tf.phantom.config import PhantomConfig, write_phantom
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
+from mammo_tf.pipelines.finding_config import FindingPatchConfig
 from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.task import Task
 from mammo_tf.pipelines.tasks import plan_binary_task
@@ -64,6 +65,7 @@ class OpenData:
         fraction: float | None = None,
         seed: int = 0,
         with_masks: bool = False,
+        patch: FindingPatchConfig | None = None,
     ) -> Task:
         """Makes a task of two classes, decoding what is not in the cache yet.
 
@@ -74,6 +76,7 @@ class OpenData:
             fraction: Size of whole images after resizing; None means 0.3.
             seed: Seed of what is drawn for the task.
             with_masks: Whether to cut the findings' masks too, see `Task.masks`.
+            patch: How the task "patch" cuts findings; None for the defaults.
 
         Raises:
             UserError: If the data set lacks what the task needs; the message says what.
@@ -85,6 +88,7 @@ class OpenData:
             cache_dir=self.cache_dir,
             fraction=fraction,
             seed=seed,
+            patch=patch,
         )
         cratios = sorted({*cratios, *self.augment_cratios})
         if with_masks:

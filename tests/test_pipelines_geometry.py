@@ -103,6 +103,7 @@ def test_patch_in_the_image_and_over_its_edges():
         [2, 3, 4, 0],
         [12, 13, 14, 0],
     ]
+    assert geometry.extract_patch(IMAGE, 4, 2, (2, 3)).tolist() == [[31, 32, 33], [41, 42, 43]]
     assert not geometry.extract_patch(IMAGE, 100, -100, 4).any()
     assert geometry.extract_patch(IMAGE, 5, 2, 20).sum() == IMAGE.sum()
 

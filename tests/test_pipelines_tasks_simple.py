@@ -7,6 +7,7 @@ from PIL import Image
 from mammo_tf.breast import darkest_level
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
+from mammo_tf.pipelines.finding_config import FindingPatchConfig
 from mammo_tf.pipelines.masks import ellipse
 from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.tasks import (
@@ -133,7 +134,7 @@ class TestWhole:
 
 class TestFindings:
     def test_a_patch_is_as_large_as_its_finding(self, made):
-        plan = finding_patches(made[1], input_size=16)
+        plan = finding_patches(made[1], config=FindingPatchConfig(input_size=16))
         assert [example.example_id for example in plan.examples] == ["a-1", "a-2", "c-1"]
         # Twice the longer side; at least 32 pixels of 0.2 mm, which are 16 of 0.4 mm. The middles:
         # rows 10 to 29, columns 20 to 49; rows 60 to 70, columns 5 to 15; rows 20 to 23, 40 to 47.
@@ -146,7 +147,7 @@ class TestFindings:
         assert plan.class_names == ("benign", "malignant")
 
     def test_pixels(self, made):
-        task = task_of(made, finding_patches(made[1], input_size=16))
+        task = task_of(made, finding_patches(made[1], config=FindingPatchConfig(input_size=16)))
         assert task.images(1).shape == (3, 24, 24)
         padded = beside_its_dark(full_range("c"))
         expected = padded[50 + 21 - 12 : 50 + 21 + 12, 50 + 43 - 12 : 50 + 43 + 12]
@@ -156,13 +157,26 @@ class TestFindings:
         np.testing.assert_array_equal(task.images(1)[1], shrink(wide, 24, 24)[:, ::-1])
         assert task.groups.tolist() == ["pa", "pa", "pc"]
 
+    def test_a_patch_is_square_on_a_film_that_was_stretched(self, made):
+        config = FindingPatchConfig(input_size=16, context=3, film_aspect=2)
+        plan = finding_patches(made[1], config=config)
+        # "a-1": 20 rows are as high as 40 columns, more than its 30 columns: 3 times 40.
+        assert [one.parts[0].place[2] for one in plan.examples] == [120, 66, 24]
+        padded = beside_its_dark(full_range("c"))  # 36 columns and 18 rows with the margin
+        wide = padded[50 + 21 - 9 : 50 + 21 + 9, 50 + 43 - 18 : 50 + 43 + 18]
+        np.testing.assert_array_equal(task_of(made, plan).images(1)[2], shrink(wide, 24, 24))
+        plain = finding_patches(made[1], config=FindingPatchConfig(input_size=16, context=3))
+        assert plan.settings != plain.settings  # else the cache would give one for the other
+
     def test_what_is_missing(self):
         with pytest.raises(UserError, match=r"'patch' needs findings, benign and malignant.*toy"):
             finding_patches(catalog_of(info(findings=(Finding(label="malignant"),))))
-        with pytest.raises(UserError, match="`input_size` must be between 16 and 512"):
-            finding_patches(catalog_of(info(findings=(BOX,))), input_size=8)
-        with pytest.raises(UserError, match="`context` must be between 1 and 10"):
-            finding_patches(catalog_of(info(findings=(BOX,))), context=0.5)
+        with pytest.raises(UserError, match=r"`patch.input_size` must be between 16 and 512"):
+            FindingPatchConfig(input_size=8)
+        with pytest.raises(UserError, match=r"`patch.context` must be between 1 and 10"):
+            FindingPatchConfig(context=0.5)
+        with pytest.raises(UserError, match=r"`patch.film_aspect` must be between 0.1 and 10"):
+            FindingPatchConfig(film_aspect=0)
         with pytest.raises(DataError, match="Image x has a finding whose middle"):
             finding_patches(catalog_of(info(shape=(9, 9), findings=(BOX,))))
 

@@ -9,13 +9,16 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from mammo_tf import data_source
 from mammo_tf.cli import recipe_run
 from mammo_tf.codecs.jpeg2000 import encode_ladder
 from mammo_tf.data_source import DataPaths, OpenData
+from mammo_tf.errors import UserError
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.augment import AugmentConfig
 from mammo_tf.pipelines.catalog import read_catalog
+from mammo_tf.pipelines.finding_config import FindingPatchConfig
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.compression import data, grid
 from mammo_tf.recipes.compression import run as recipe
@@ -427,6 +430,26 @@ def test_the_size_of_the_input_is_the_configuration_s(task_of_run, fraction, sha
     # 80×64, times the fraction; four fifths of the height, two halves of the width.
     assert task.input_shape == shape
     assert task.labels.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_how_findings_are_cut_is_the_configuration_s(task_of_run, monkeypatch, tmp_path):
+    given, plan = {}, data_source.plan_binary_task
+    monkeypatch.setattr(
+        data_source,
+        "plan_binary_task",
+        lambda *args, **options: given.update(options) or plan(*args, **options),
+    )
+    task_of_run(dataclasses.replace(CONFIG, task="pairs"))
+    assert given["patch"] == FindingPatchConfig()
+    patch = FindingPatchConfig(input_size=32, film_aspect=1.6)
+    with pytest.raises(UserError, match="the task 'pairs' has no use"):
+        recipe.run(
+            dataclasses.replace(CONFIG, task="pairs", patch=patch),
+            experiments=("single",),
+            paths=DataPaths(),
+            run_dir=str(tmp_path / "other"),
+        )
+    assert given["patch"] == patch
 
 
 def test_every_ratio_of_the_configuration_gives_its_own_pixels(task_of_run):

@@ -182,25 +182,28 @@ def level_outside(image: np.ndarray, resize=resize) -> int:
     return 0 if is_mask else darkest_level(image)
 
 
-def extract_patch(image: np.ndarray, row: int, column: int, size: int, resize=resize) -> np.ndarray:
-    """Cuts a square whose middle is a given pixel; outside the image stands `level_outside`.
+def extract_patch(
+    image: np.ndarray, row: int, column: int, size: int | tuple[int, int], resize=resize
+) -> np.ndarray:
+    """Cuts a window whose middle is a given pixel; outside the image stands `level_outside`.
 
     Args:
         image: (height, width) uint8 or uint16, or a mask.
-        row: Row of the middle; the square begins `size // 2` rows above it.
+        row: Row of the middle; the window begins `height // 2` rows above it.
         column: Column of the middle, likewise. Neither need lie inside the image.
-        size: Side of the square in pixels.
+        size: Side of a square in pixels, or (height, width).
         resize: How it will be scaled; `resize_nearest` tells a mask.
 
     Returns:
-        (size, size), a new array.
+        (size, size), or (height, width): a new array.
     """
-    top, left = row - size // 2, column - size // 2
-    rows = slice(max(0, top), min(image.shape[0], top + size))
-    columns = slice(max(0, left), min(image.shape[1], left + size))
-    if (rows.stop - rows.start, columns.stop - columns.start) == (size, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    top, left = row - height // 2, column - width // 2
+    rows = slice(max(0, top), min(image.shape[0], top + height))
+    columns = slice(max(0, left), min(image.shape[1], left + width))
+    if (rows.stop - rows.start, columns.stop - columns.start) == (height, width):
         return image[rows, columns].copy()
-    patch = np.full((size, size), level_outside(image, resize), image.dtype)
+    patch = np.full((height, width), level_outside(image, resize), image.dtype)
     if rows.start < rows.stop and columns.start < columns.stop:
         patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = (
             image[rows, columns]

@@ -17,6 +17,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.pipelines.augment import AugmentConfig
+from mammo_tf.pipelines.finding_config import FindingPatchConfig
 from mammo_tf.pipelines.task_names import BINARY_TASKS
 from mammo_tf.recipe_config import RecipeConfig
 from mammo_tf.scoring.config import ScorerConfig
@@ -41,6 +42,7 @@ class CompressionConfig(RecipeConfig):
         others: Further networks, trained and tested alike; the tables have a row for each.
         resize_fraction: Size of the network's input against the image, for "pairs" and "whole";
             None means the paper's 0.3.
+        patch: How the task "patch" cuts findings; not in the paper.
         num_resamples: Bootstrap resamples for the AUPRC's interval; not stated in the paper.
         margin: Loss of AUROC that still counts as non-inferior; a choice to be made before the
             results are seen. Not stated in the paper.
@@ -58,6 +60,7 @@ class CompressionConfig(RecipeConfig):
     model: ModelConfig = field(default_factory=ModelConfig)
     others: tuple[ModelConfig, ...] = ()
     resize_fraction: float | None = None
+    patch: FindingPatchConfig = field(default_factory=FindingPatchConfig)
     num_resamples: int = 2000
     margin: float = 0.02
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -109,7 +109,11 @@ def _train_and_score(
     repeats: int,
 ) -> tuple[Task, list[Row]]:
     task = opened.binary_task(
-        config.task, cratios=config.cratios, fraction=config.resize_fraction, seed=config.seed
+        config.task,
+        cratios=config.cratios,
+        fraction=config.resize_fraction,
+        seed=config.seed,
+        patch=config.patch,
     )
     rows = []
     for experiment, count in _all_experiments(folder, experiments, repeats).items():

@@ -97,7 +97,11 @@ def measure_saliency(
         The scores, or None where no positive test case has a place.
     """
     masks = data.binary_task(
-        config.task, fraction=config.resize_fraction, seed=config.seed, with_masks=True
+        config.task,
+        fraction=config.resize_fraction,
+        seed=config.seed,
+        with_masks=True,
+        patch=config.patch,
     ).masks
     rows, shown = [], {}
     cratios = nearest_cratios(config.cratios)

@@ -6,7 +6,7 @@ from mammo_tf.errors import UserError
 from mammo_tf.scoring.config import ScorerConfig
 
 # Settings of what a scorer does not do: training, dividing, cutting.
-TRAINING = ("training.", "model.", "split.", "resize_fraction", "task=")
+TRAINING = ("training.", "model.", "split.", "patch.", "resize_fraction", "task=")
 
 
 def choose_scorer(

@@ -6,6 +6,7 @@ import os
 from mammo_tf.config import check_choice
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.catalog import Catalog
+from mammo_tf.pipelines.finding_config import FindingPatchConfig
 from mammo_tf.pipelines.plan import Plan
 from mammo_tf.pipelines.task_names import BINARY_TASKS, PATCH_TASKS
 from mammo_tf.pipelines.tasks.detection import detection
@@ -39,6 +40,7 @@ def plan_binary_task(
     fraction: float | None = None,
     positive: str = "malignant",
     seed: int = 0,
+    patch: FindingPatchConfig | None = None,
 ) -> Plan:
     """Returns the plan of a task of two classes, by name.
 
@@ -51,13 +53,15 @@ def plan_binary_task(
         fraction: Size of "pairs" and "whole" after resizing; None means 0.3.
         positive: The positive label of "pairs", "whole" and "patch".
         seed: Seed of the normal tissue of "lesion".
+        patch: How "patch" cuts findings; None for the defaults.
 
     Raises:
         UserError: If the data set lacks what the task needs, or the task has no use for `fraction`;
             the message says so.
     """
     check_choice("task", name, ("auto", *BINARY_TASKS))
-    options = {"cache_dir": cache_dir, "fraction": fraction, "positive": positive, "seed": seed}
+    options = {"cache_dir": cache_dir, "fraction": fraction, "positive": positive}
+    options |= {"seed": seed, "patch": patch}
     make = _first_possible if name == "auto" else functools.partial(_plan, name)
     plan = make(catalog, builder, **options)
     if fraction is not None and plan.name in PATCH_TASKS:
@@ -65,10 +69,17 @@ def plan_binary_task(
             f"The task '{plan.name}' cuts patches and resizes no whole image, so it has no use for "
             f"a size of {fraction}. Leave it out, or choose the task pairs or whole."
         )
+    if patch not in (None, FindingPatchConfig()) and plan.name != "patch":
+        raise UserError(
+            f"`patch` says how the task 'patch' cuts findings; the task '{plan.name}' has no use "
+            "for it. Leave it out, or choose --task patch."
+        )
     return plan
 
 
-def _plan(name: str, catalog: Catalog, builder, *, cache_dir, fraction, positive, seed) -> Plan:
+def _plan(
+    name: str, catalog: Catalog, builder, *, cache_dir, fraction, positive, seed, patch
+) -> Plan:
     size = 0.3 if fraction is None else fraction
     if name == "pairs":
         plan = view_pairs(catalog, fraction=size, positive=positive)
@@ -77,7 +88,7 @@ def _plan(name: str, catalog: Catalog, builder, *, cache_dir, fraction, positive
     elif name == "lesion":
         plan = lesion_patches(catalog, builder, cache_dir=cache_dir, seed=seed)
     else:
-        plan = finding_patches(catalog, positive=positive)
+        plan = finding_patches(catalog, config=patch, positive=positive)
     _check_classes(plan, catalog)
     return plan
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mammo_tf.config import check_range
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.catalog import Catalog
+from mammo_tf.pipelines.finding_config import FindingPatchConfig
 from mammo_tf.pipelines.plan import Example, Part, Plan
 from mammo_tf.pipelines.subgroups import finding_subgroups
 from mammo_tf.pipelines.tasks import patches
@@ -13,7 +13,7 @@ LEAST_SIDE = 32  # of mini-MIAS' 0.2 mm pixels: a smaller finding is shown with 
 
 
 def finding_patches(
-    catalog: Catalog, *, input_size: int = 96, context: float = 2.0, positive: str = "malignant"
+    catalog: Catalog, *, config: FindingPatchConfig | None = None, positive: str = "malignant"
 ) -> Plan:
     """Plans "malignant finding or not" from the findings whose place and label are known.
 
@@ -22,25 +22,23 @@ def finding_patches(
 
     Args:
         catalog: Any data set's.
-        input_size: Height and width to which a patch is resized, 16 to 512.
-        context: Side of the patch against the longer side of the finding's box, 1 to 10.
+        config: How a patch is cut; None for the defaults.
         positive: The label that counts as positive.
 
     Returns:
         A plan of one example a finding, "<image>-<number>", sorted by image.
 
     Raises:
-        UserError: If an argument is out of range, or the data set lacks what is needed.
+        UserError: If the data set lacks what is needed.
         DataError: If a finding lies outside its image.
     """
-    check_range("input_size", input_size, 16, 512)
-    check_range("context", context, 1, 10)
+    config = config or FindingPatchConfig()
     patches.check_places(catalog)
     examples = [
         Example(
             example_id=f"{image.image_id}-{number}",
             label=int(finding.label == positive),
-            parts=(Part(row, (*finding.centre_px, _side(image, finding, context))),),
+            parts=(Part(row, (*finding.centre_px, _side(image, finding, config))),),
             subgroups=finding_subgroups(image, finding),
         )
         for row, image in enumerate(catalog.images)
@@ -57,11 +55,13 @@ def finding_patches(
         name="patch",
         examples=tuple(examples),
         class_names=("benign" if positive == "malignant" else "rest", positive),
-        **patches.plan_options(catalog, rows, input_size),
+        **patches.plan_options(catalog, rows, config.input_size, config.film_aspect),
     )
 
 
-def _side(image, finding, context: float) -> int:
+def _side(image, finding, config: FindingPatchConfig) -> int:
+    """Side in columns of the image; its rows are `film_aspect` times as high on the film."""
     top, left, bottom, right = finding.box_yxyx_px
+    height = config.film_aspect * (bottom - top)
     least = patches.size_px(image, LEAST_SIDE)
-    return int(np.ceil(max(least, context * max(bottom - top, right - left))))
+    return int(np.ceil(max(least, config.context * max(height, right - left))))

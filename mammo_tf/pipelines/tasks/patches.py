@@ -40,31 +40,39 @@ def stored_size(input_size: int) -> int:
     return math.floor(input_size * MARGIN)
 
 
-def make_cut(input_size: int) -> Callable:
+def make_cut(input_size: int, film_aspect: float = 1.0) -> Callable:
     """Returns `Plan.cut` for places (row, column, side in pixels); right breasts are mirrored.
 
     What lies outside the image is as dark as its own air, 0 in films.
+
+    Args:
+        input_size: Height and width to which a patch is resized.
+        film_aspect: Height over width that an image had before it was stretched to a square: of
+            its rows so many times fewer are cut than of its columns. 1 for images as they are.
     """
     stored = stored_size(input_size)
 
     def cut(image: np.ndarray, info: ImageInfo, place, resize) -> np.ndarray:
         row, column, side = place
-        wide = geometry.extract_patch(image, row, column, math.floor(side * MARGIN), resize)
+        width = math.floor(side * MARGIN)
+        size = (max(1, round(width / film_aspect)), width)
+        wide = geometry.extract_patch(image, row, column, size, resize)
         return grey.faces_left(info, resize(wide, stored, stored))
 
     return cut
 
 
-def plan_options(catalog: Catalog, rows, input_size: int) -> dict:
-    """Returns what every plan of patches hands to `Plan` alike."""
+def plan_options(catalog: Catalog, rows, input_size: int, film_aspect: float = 1.0) -> dict:
+    """Returns what every plan of patches hands to `Plan` alike; arguments as of `make_cut`."""
     dtype = grey.common_dtype(catalog, rows)
+    settings = {"task": "patches", "margin": MARGIN}
     return {
         "stored_shape": (stored_size(input_size),) * 2,
         "part_shape": (input_size, input_size),
         "dtype": dtype,
         "prepare": grey.prepare_for(dtype),
-        "cut": make_cut(input_size),
-        "settings": {"task": "patches", "margin": MARGIN},
+        "cut": make_cut(input_size, film_aspect),
+        "settings": settings | ({"film_aspect": film_aspect} if film_aspect != 1 else {}),
     }
 
 
