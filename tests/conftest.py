@@ -17,15 +17,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands do
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL_DATA = "MAMMO_TF_REAL_DATA"  # a folder; CONTRIBUTING.md says what lies in it
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder with real mini-MIAS and DICOM data; the test is skipped where it is absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"REAL DATA ABSENT: {SHARED_DATA} is not there; this test ran on nothing")
-    return SHARED_DATA
+def real_data() -> Path:
+    """The folder with real images; the test is skipped, and says so, where none is named."""
+    folder = os.environ.get(REAL_DATA)
+    if not folder:
+        pytest.skip(f"REAL DATA ABSENT: {REAL_DATA} is not set; this test ran on nothing")
+    if not Path(folder).is_dir():
+        pytest.fail(f"{REAL_DATA} is no folder. Received: {folder}")
+    return Path(folder).resolve()
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +147,7 @@ def prepare(builder, manual_dir) -> None:
 
 
 @pytest.fixture(scope="session")
-def mini_mias(shared_data, tmp_path_factory):
+def mini_mias(real_data, tmp_path_factory):
     """The real mini-MIAS with CR 1 and 100, built once for all files and worker processes."""
     import fcntl
 
@@ -156,7 +159,7 @@ def mini_mias(shared_data, tmp_path_factory):
         fcntl.flock(lock, fcntl.LOCK_EX)
         return build_dataset(
             "mini_mias",
-            manual_dir=shared_data / "mini-mias",
+            manual_dir=real_data / "mini-mias",
             data_dir=root / "mini_mias",
             cratios=(1, 100, 1000),  # as the data set that the digests were made of
         )

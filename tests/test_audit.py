@@ -196,13 +196,13 @@ def test_one_way_to_give_the_split(arguments):
         CliRunner().invoke(cli, ["audit", *arguments], catch_exceptions=False)
 
 
-def test_cbis_ddsm_as_published_leaks_31_patients(shared_data):
+def test_cbis_ddsm_as_published_leaks_31_patients(real_data):
     """29 (patient, side, view) are in both; each type by itself is clean."""
     columns = Columns(image="image file path", patient="patient_id")
 
     def read(*kinds):
         files = [
-            (split, shared_data / "cbis-ddsm" / f"{kind}_case_description_{split}_set.csv")
+            (split, real_data / "cbis-ddsm" / f"{kind}_case_description_{split}_set.csv")
             for kind in kinds
             for split in ("train", "test")
         ]

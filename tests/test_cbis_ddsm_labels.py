@@ -205,8 +205,8 @@ def test_too_many_abnormalities(folder):
 
 
 @pytest.fixture(scope="module")
-def films(shared_data):
-    folder = shared_data / "cbis-ddsm"
+def films(real_data):
+    folder = real_data / "cbis-ddsm"
     if not folder.is_dir():
         pytest.skip(f"REAL DATA ABSENT: {folder} is not there; this test ran on nothing")
     return labels.read_films(folder)

@@ -161,21 +161,21 @@ class TestExport:
 
 
 @pytest.fixture(scope="module")
-def real(shared_data) -> Path:
-    folder = shared_data / "cbis-ddsm-mass-800"
+def real(real_data) -> Path:
+    folder = real_data / "cbis-ddsm-mass-800"
     if not folder.is_dir():
         pytest.skip(f"REAL DATA ABSENT: {folder} is not there; this test ran on nothing")
     return folder
 
 
 @pytest.mark.slow
-def test_all_real_images(real, shared_data, tmp_path):
+def test_all_real_images(real, real_data, tmp_path):
     """Ids, splits, boxes and labels of all 1,592 against boxes.csv and the label files."""
     builder = build(real, tmp_path, workers=2)
     features = builder.info.features["findings"].feature
     with (real / "boxes.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    films = {film.image_id: film for film in labels.read_films(shared_data / "cbis-ddsm", ["mass"])}
+    films = {film.image_id: film for film in labels.read_films(real_data / "cbis-ddsm", ["mass"])}
     by_file = defaultdict(list)
     for row in rows:
         by_file[f"P_{row['file'].removesuffix('.jpg')}"].append(row)

@@ -530,8 +530,8 @@ def test_help_teaches_and_imports_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_real_film(run, trained, shared_data, tmp_path):
-    with tarfile.open(shared_data / "mini-mias" / "all-mias.tar.gz") as archive:
+def test_a_real_film(run, trained, real_data, tmp_path):
+    with tarfile.open(real_data / "mini-mias" / "all-mias.tar.gz") as archive:
         film = archive.extractfile("mdb001.pgm").read()
     path = tmp_path / "mdb001.pgm"
     path.write_bytes(film)

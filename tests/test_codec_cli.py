@@ -124,8 +124,8 @@ def test_the_peak(tmp_path, pixels):
     assert rows["container"][1] - rows["stored"][1] == pytest.approx(20 * math.log10(65535 / 4095))
 
 
-def test_a_dicom_mammogram(shared_data):
-    path = shared_data / "dicom" / "MG1_J2KI.dcm"
+def test_a_dicom_mammogram(real_data):
+    path = real_data / "dicom" / "MG1_J2KI.dcm"
     report = json.loads(
         measure(path, "--cratios", "1000", "--json", "--max-value", "stored").stdout
     )

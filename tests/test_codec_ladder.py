@@ -80,11 +80,11 @@ def test_layers_are_as_good_as_files_made_by_glymur_alone(image, ladder, tmp_pat
 
 
 @pytest.mark.slow
-def test_on_a_real_mammogram(shared_data, tmp_path):
+def test_on_a_real_mammogram(real_data, tmp_path):
     """Every layer within 5 % of its ratio and 0.05 dB of glymur's own file; CR 11000 as close."""
     from pydicom.pixels import pixel_array
 
-    image = pixel_array(shared_data / "dicom" / "MG1_J2KI.dcm")
+    image = pixel_array(real_data / "dicom" / "MG1_J2KI.dcm")
     ladder = encode_ladder(image, PAPER_CRATIOS, threads=2)
     for entry in ladder.entries[1:-1]:
         assert entry.achieved_cratio == pytest.approx(entry.cratio, rel=0.05)

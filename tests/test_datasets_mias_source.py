@@ -192,8 +192,8 @@ class TestDamage:
         assert not list((tmp_path / "tf").rglob("*tfrecord*"))
 
     @pytest.mark.slow
-    def test_the_real_archive(self, shared_data, tmp_path):
-        content = bytearray((shared_data / "mini-mias" / archive.ARCHIVE_NAME).read_bytes())
+    def test_the_real_archive(self, real_data, tmp_path):
+        content = bytearray((real_data / "mini-mias" / archive.ARCHIVE_NAME).read_bytes())
         for seed in range(3):
             position = random.Random(seed).randrange(64, len(content))
             content[position] ^= 1

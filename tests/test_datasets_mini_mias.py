@@ -401,9 +401,9 @@ def test_the_real_archive(mini_mias):
 
 
 @pytest.mark.slow
-def test_circles_of_the_real_archive_lie_on_bright_lesions(shared_data):
+def test_circles_of_the_real_archive_lie_on_bright_lesions(real_data):
     """Rows counted from the top: the other way round, the discs are not brighter than around."""
-    source = archive.find_source(shared_data / "mini-mias")
+    source = archive.find_source(real_data / "mini-mias")
     from mammo_tf.datasets.mini_mias.info_txt import parse_info
 
     text = dict(archive.iterate_files(source, ("info.txt",)))["Info.txt"].decode("latin-1")

@@ -149,9 +149,9 @@ def test_for_processing_gives_no_advice_that_the_caller_may_not_have():
     np.testing.assert_array_equal(shown.pixels, np.rint(allowed.display() * 255))
 
 
-def test_a_real_mammogram_whose_scan_header_says_0_0(shared_data):
+def test_a_real_mammogram_whose_scan_header_says_0_0(real_data):
     """RG3_JPLY of the published WG04 samples: JPEG Extended with Ss = Se = 0."""
-    path = shared_data.parent / "cases" / "dicom" / "real_WG04_RG3_JPLY_as_MG.dcm"
+    path = real_data.parent / "cases" / "dicom" / "real_WG04_RG3_JPLY_as_MG.dcm"
     if not path.is_file():
         pytest.skip(f"REAL DATA ABSENT: {path} is not there; this test ran on nothing")
     mammogram = read_mammogram(path)

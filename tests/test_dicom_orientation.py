@@ -172,12 +172,12 @@ def test_evidence_ignores_margins_and_padding():
 
 
 @pytest.mark.slow
-def test_evidence_on_all_of_mini_mias(shared_data):
+def test_evidence_on_all_of_mini_mias(real_data):
     """Odd images face one way, even ones the other: films with labels, bands and margins."""
     from PIL import Image
 
     evidence = {}
-    with tarfile.open(shared_data / "mini-mias" / "all-mias.tar.gz") as archive:
+    with tarfile.open(real_data / "mini-mias" / "all-mias.tar.gz") as archive:
         for member in archive:
             if member.name.endswith(".pgm"):
                 number = int(member.name.rsplit("mdb", 1)[1][:3])

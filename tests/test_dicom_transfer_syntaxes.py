@@ -199,9 +199,9 @@ def test_video_is_refused(tmp_path):
         read_mammogram(path)
 
 
-def test_the_real_digitised_film(shared_data):
+def test_the_real_digitised_film(real_data):
     """MG1_J2KI.dcm: Modality RG, Secondary Capture, lossy JPEG 2000, left MLO."""
-    path = shared_data / "dicom" / "MG1_J2KI.dcm"
+    path = real_data / "dicom" / "MG1_J2KI.dcm"
     mammogram = read_mammogram(path, salt="salt")
     dataset = pydicom.dcmread(path)
     dataset.pixel_array_options(decoding_plugin="pillow")

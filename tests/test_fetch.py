@@ -364,10 +364,10 @@ class TestRealIndex:
 
     @pytest.mark.parametrize("kind", ["mass", "calc"])
     @pytest.mark.parametrize("split", ["train", "test"])
-    def test_a_choice_is_what_the_label_file_names(self, shared_data, kind, split):
+    def test_a_choice_is_what_the_label_file_names(self, real_data, kind, split):
         from mammo_tf.datasets.cbis_ddsm import labels
 
-        films = labels.read_films(shared_data / "cbis-ddsm", [kind])
+        films = labels.read_films(real_data / "cbis-ddsm", [kind])
         wanted = {
             uid
             for film in films

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mammo_tf import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"datasets": "mammo_tf/datasets", "recipes": "mammo_tf/recipes", "mammo_tf": "mammo_tf"}
 
@@ -16,6 +18,14 @@ def test_the_bare_name_is_refused(name):
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {name}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert f"Import 'mammo_tf.{name}'" in done.stderr
+
+
+def test_versions_that_stand_in_two_places_agree():
+    constraints = (ROOT / "tools" / "constraints.txt").read_text("utf-8").splitlines()
+    ruff = next(line for line in constraints if line.startswith("ruff=="))
+    assert (ROOT / ".pre-commit-config.yaml").read_text("utf-8").count(f"[{ruff}]") == 2
+    citation = (ROOT / "CITATION.cff").read_text("utf-8").splitlines()
+    assert f"version: {__version__}" in citation
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +50,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(source_and_
         "mammo_tf/datasets/mini_mias/CITATIONS.bib",
         "mammo_tf/datasets/mini_mias/TAGS.txt",
         "mammo_tf/datasets/ncc/README.md",
+        "mammo_tf/py.typed",
         "mammo_tf/recipes/compression/table_1.csv",
         "mammo_tf/report/templates/report.html.j2",
     }

@@ -41,18 +41,18 @@ def task(mini_mias, catalog, folder):
 
 
 @pytest.fixture(scope="module")
-def info_txt(shared_data):
+def info_txt(real_data):
     """The list, read without our own code."""
-    with tarfile.open(shared_data / "mini-mias" / "all-mias.tar.gz") as archive:
+    with tarfile.open(real_data / "mini-mias" / "all-mias.tar.gz") as archive:
         name = next(name for name in archive.getnames() if name.endswith("Info.txt"))
         return archive.extractfile(name).read().decode("latin-1")
 
 
 @pytest.fixture(scope="module")
-def films(shared_data):
+def films(real_data):
     """Every film's pixels by name, read without our own code."""
     films = {}
-    with tarfile.open(shared_data / "mini-mias" / "all-mias.tar.gz") as archive:
+    with tarfile.open(real_data / "mini-mias" / "all-mias.tar.gz") as archive:
         for member in archive:
             if member.name.endswith(".pgm"):
                 pixels = archive.extractfile(member).read()[-(1024 * 1024) :]

@@ -72,10 +72,10 @@ def read_csv(path):
 
 
 @pytest.fixture(scope="module")
-def raw(shared_data, tmp_path_factory):
+def raw(real_data, tmp_path_factory):
     """Thirty real films of fifteen patients, and their rows of Info.txt."""
     folder = tmp_path_factory.mktemp("raw")
-    with tarfile.open(shared_data / "mini-mias" / "all-mias.tar.gz") as archive:
+    with tarfile.open(real_data / "mini-mias" / "all-mias.tar.gz") as archive:
         for member in archive:
             name = member.name.split("/")[-1]
             if name.removesuffix(".pgm") in FILMS:

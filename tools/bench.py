@@ -5,6 +5,7 @@ Times of a busy machine are noisy, ratios less so: every number is the best of s
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ import numpy as np
 from mammo_tf.codecs import openjpeg
 from mammo_tf.codecs.jpeg2000 import PAPER_CRATIOS, encode_ladder
 
-MAMMOGRAM = Path(__file__).resolve().parents[2] / "shared" / "data" / "dicom" / "MG1_J2KI.dcm"
+# A real mammogram where there is one, see CONTRIBUTING.md; a synthetic image does otherwise.
+MAMMOGRAM = Path(os.environ.get("MAMMO_TF_REAL_DATA", ""), "dicom", "MG1_J2KI.dcm")
 SYNTHETIC_SHAPE = (2294, 1914)  # the paper's smallest image
 
 
