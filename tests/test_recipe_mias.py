@@ -135,6 +135,16 @@ class TestSettings:
         config = choose_config(weights="none", overrides=("detect.backbone=vgg16",))
         assert config.detect.weights == "none"
 
+    def test_a_detector_on_lite0_begins_with_its_weights(self, monkeypatch):
+        given = []
+        monkeypatch.setattr(detect, "find_weights", lambda weights: weights)
+        monkeypatch.setattr(detect, "load_backbone", lambda model, path: given.append(path))
+        options = {"backbone": "efficientnet_lite0", "image_size": 96}
+        for weights in ("imagenet", "none", "some.pth"):
+            model = detect.build_model(DetectConfig(weights=weights, **options), ("lesion",))
+            assert model.backbone == "efficientnet_lite0"
+        assert given == ["imagenet", "some.pth"]
+
     def test_the_command_knows_the_same_parts(self):
         # It has its own list so as to import nothing.
         assert command.PARTS == PARTS
@@ -183,6 +193,10 @@ class TestCommand:
         ("change", "message"),
         [
             ({"backbone": "vgg16", "weights": "vgg16.h5"}, r"vgg16\.h5.*not a file"),
+            (
+                {"backbone": "efficientnet_lite0", "weights": "lite0.pth"},
+                r"weights` must be.*'lite0\.pth'",
+            ),
             ({"overrides": ("classify.model.name=cnn3",)}, "has one output"),
         ],
     )

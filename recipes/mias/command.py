@@ -19,13 +19,15 @@ PARTS = ("classify", "detect", "combine")
 )
 @click.option(
     "--backbone",
-    type=click.Choice(["light", "vgg16"]),
-    help="SSD's base network: light trains on a CPU, vgg16 is the poster's and wants a GPU. "
+    type=click.Choice(["light", "vgg16", "efficientnet_lite0"]),
+    help="SSD's base network: light trains on a CPU, vgg16 is the poster's and wants a GPU, "
+    "efficientnet_lite0 begins with ImageNet's weights from the extra 'efficientnet'. "
     "[default: light]",
 )
 @click.option(
     "--weights",
-    help="For vgg16: imagenet (downloaded by Keras), a Keras VGG16 .h5 file, or none.",
+    help="For vgg16: imagenet (downloaded by Keras), a Keras VGG16 .h5 file, or none. For "
+    "efficientnet_lite0: imagenet (of its extra), a .pth file, or none.",
 )
 @recipe_options("runs/mias-DATASET", default_dataset="mini_mias")
 def mias(

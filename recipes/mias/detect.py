@@ -12,6 +12,7 @@ import numpy as np
 
 from mammo_tf.config import to_plain
 from mammo_tf.data_source import OpenData
+from mammo_tf.models.efficientnet_lite0 import find_weights, load_backbone
 from mammo_tf.models.ssd import SSD, Detections
 from mammo_tf.models.ssd.vgg16_weights import load_vgg16_weights
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
@@ -150,7 +151,7 @@ def train_and_look(
 
 
 def build_model(config: DetectConfig, class_names: Sequence[str]) -> SSD:
-    """Makes the untrained network; VGG-16 starts from the weights asked for."""
+    """Makes the untrained network; all but the light one start from the weights asked for."""
     height, width = config.shape
     model = SSD(
         num_classes=len(class_names),
@@ -161,6 +162,8 @@ def build_model(config: DetectConfig, class_names: Sequence[str]) -> SSD:
     )
     if config.backbone == "vgg16" and config.weights != "none":
         load_vgg16_weights(model, config.weights)
+    if config.backbone == "efficientnet_lite0" and config.weights != "none":
+        load_backbone(model, find_weights(config.weights))
     return model
 
 

@@ -15,11 +15,12 @@ class DetectConfig:
 
     Attributes:
         variant: "ssd300" or "ssd512". The poster's figure shows SSD's 300×300 architecture.
-        backbone: "vgg16" as in the poster, or "light", which a CPU can train.
+        backbone: "vgg16" as in the poster, "light", which a CPU can train, or
+            "efficientnet_lite0", which has ImageNet's weights without a download.
         image_size: Height and width that the network sees; None for the variant's own.
         dropout: Of the light backbone.
-        weights: For VGG-16: "imagenet", or a Keras VGG16 weights file; "none" for random weights,
-            which must be asked for.
+        weights: For VGG-16 and EfficientNet-Lite0: "imagenet", or a Keras VGG16 weights file and
+            a .pth file; "none" for random weights, which must be asked for.
         splits: "patient" (no patient in two parts: the one to believe), "poster" (turned copies
             of images with lesions divided at random: a leak, shown for comparison), or both; None
             for both, but for "patient" alone where a data set has a split of its own.

@@ -262,7 +262,7 @@ def _methods(findings: Findings, config: MiasConfig) -> Section:
         )  # fmt: skip
     if findings.detected:
         size = "×".join(map(str, detect.shape))
-        weights = detect.weights if detect.backbone == "vgg16" else "random"
+        weights = detect.weights if detect.backbone != "light" else "random"
         epochs = f"{training.epochs} epochs"
         if is_copied:
             epochs += f" by patient, {detect.poster_epochs} on the poster's split"

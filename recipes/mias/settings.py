@@ -23,7 +23,7 @@ def choose_config(
         dataset: A data set's name, or None for the poster's.
         variant: One of its variants, or None for its first.
         phantom: True to make a synthetic set first.
-        backbone: "light" or "vgg16", or None.
+        backbone: "light", "vgg16" or "efficientnet_lite0", or None.
         weights: See `DetectConfig`, or None.
         folds: Number of folds, "official", or None.
         seed: Seed, or None.
@@ -47,9 +47,10 @@ def choose_config(
         overrides=overrides,
         changes={"detect": dataclasses.replace(base.detect, **detect)},
     )
-    if weights is not None and config.detect.backbone != "vgg16":
+    if weights is not None and config.detect.backbone == "light":
         raise UserError(
-            "--weights needs --backbone vgg16; the light network starts from random weights. "
+            "--weights needs --backbone vgg16 or efficientnet_lite0; the light network starts from "
+            "random weights. "
             f"Received: {weights}."
         )
     return config

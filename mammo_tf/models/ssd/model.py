@@ -1,10 +1,11 @@
-"""SSD, the single-shot detector, on VGG-16 or on a light base network."""
+"""SSD, the single-shot detector, on VGG-16, EfficientNet-Lite0 or a light base network."""
 
 import keras
 from keras import layers
 
 from mammo_tf.errors import UserError
 from mammo_tf.models.base import KeywordModel
+from mammo_tf.models.efficientnet_lite0 import lite0_base
 from mammo_tf.models.ssd.boxes import (
     SSD300_RATIOS,
     SSD300_SCALES,
@@ -16,7 +17,7 @@ from mammo_tf.models.ssd.boxes import (
 from mammo_tf.models.ssd.light import conv_block, light_base
 from mammo_tf.models.ssd.vgg16 import vgg16_base
 
-BACKBONES = ("vgg16", "light")
+BACKBONES = ("vgg16", "light", "efficientnet_lite0")
 VARIANTS = {
     "ssd300": (300, SSD300_SCALES, SSD300_RATIOS),
     "ssd512": (512, SSD512_SCALES, SSD512_RATIOS),
@@ -33,7 +34,8 @@ class SSD(KeywordModel):
     With `backbone="vgg16"` it is the paper's network: conv4_3 with L2 normalisation, dilated fc6,
     fc7, and extra layers down to one cell; 8,732 default boxes at 300×300 and 24,564 at 512×512.
     `backbone="light"` has nine small convolutions with batch normalisation instead of VGG-16, and
-    extra layers likewise, and trains on a CPU.
+    extra layers likewise, and trains on a CPU. `backbone="efficientnet_lite0"` has that network
+    instead, see `lite0_base`, with the light one's extra layers.
 
     Compile it with `MultiBoxLoss(model.layout)` and fit it on targets of `make_targets`;
     `find_detections` turns its output into boxes.
@@ -41,7 +43,8 @@ class SSD(KeywordModel):
     Args:
         num_classes: Number of classes besides the background, at least 1.
         variant: "ssd300" or "ssd512": number of maps, scales and aspect ratios.
-        backbone: "vgg16" or "light".
+        backbone: "vgg16", "light" or "efficientnet_lite0". All start from random weights;
+            `load_vgg16_weights` and `efficientnet_lite0.load_backbone` put ImageNet's in.
         image_shape: (height, width, 3); None for the variant's square. At least 32 each.
         dropout: Of the light base network.
 
@@ -112,6 +115,8 @@ class SSD(KeywordModel):
 def _feature_maps(images, backbone: str, num_maps: int, dropout: float) -> list:
     if backbone == "vgg16":
         maps, extras = list(vgg16_base(images)), _VGG_EXTRAS
+    elif backbone == "efficientnet_lite0":
+        maps, extras = list(lite0_base(images)), _LIGHT_EXTRAS
     else:
         maps, extras = list(light_base(images, dropout=dropout)), _LIGHT_EXTRAS
     block = _conv if backbone == "vgg16" else conv_block
