@@ -1,5 +1,6 @@
 """Synthetic lesions on patches of normal tissue, by a trained ciGAN generator."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,11 @@ class SyntheticPatches:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, rows: Sequence[int]) -> "SyntheticPatches":
+        """Returns these patches, in their order; the patients stay all."""
+        names = ("images", "masks", "labels", "normal_ids", "lesion_ids")
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def synthesize(
