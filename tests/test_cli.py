@@ -29,6 +29,7 @@ COMMANDS = [
     ["predict"],
     ["recipe"],
     ["recipe", "list"],
+    ["recipe", "cigan"],
     ["recipe", "compression"],
     ["recipe", "mias"],
 ]

@@ -181,6 +181,9 @@ def test_learning_rate_by_hand():
     np.testing.assert_allclose(rates, expected)
     constant = TrainingConfig(epochs=3, learning_rate=0.1)
     assert {learning_rate_at(step, constant, 2) for step in range(6)} == {0.1}
+    stairs = TrainingConfig(epochs=90, learning_rate=0.1, schedule="staircase")
+    found = [learning_rate_at(2 * epoch + 1, stairs, 2) for epoch in (0, 29, 30, 59, 60)]
+    np.testing.assert_allclose(found, [0.1, 0.1, 0.09, 0.09, 0.081])
 
 
 def test_the_history_records_the_rate_used():

@@ -185,8 +185,8 @@ def _gan(findings: Findings, config: CiganRecipeConfig) -> Section:
     return Section(
         "ciGAN's training",
         [
-            f"The discriminator {told} the class. One that is told it, as in Wu et al., can copy it "
-            "to its class head (loss 0) and then teaches the generator nothing about the class."
+            f"The discriminator {told} the class. One that is told it, as in Wu et al., can copy "
+            "it to its class head (loss 0) and then teaches the generator nothing about the class."
         ],
         [Table(header, rows)],
     )
