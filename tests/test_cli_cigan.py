@@ -92,3 +92,80 @@ def test_the_papers_settings_are_the_default():
     assert (config.patches.patch_size, config.gan.pretrain_epochs) == (256, 300)
     assert config.gan.adversarial_epochs == 2000 and config.gan.loss_threshold == 0.3
     assert config.perceptual.backbone == "vgg19" and config.perceptual.weights == "imagenet"
+
+
+RECIPE = (
+    "patches.patch_size=32",
+    "patches.least_lesion=0.2",
+    "patches.most_per_class=40,40,40",
+    "patches.image_scale=1",
+    "perceptual.backbone=vgg16",
+    "perceptual.weights=random",
+    "gan.pretrain_epochs=0",
+    "gan.adversarial_epochs=1",
+    "gan.num_panel=1",
+    "classify.shares=0.25",
+    "classify.kinds=cigan,copy_paste",
+    "classify.extras_on=pretrained",
+    "classify.shallow.training.warmup_epochs=0",
+    "classify.shallow.training.epochs=1",
+    "classify.pretrained.model.name=shallow_cnn",
+    "classify.pretrained.training.warmup_epochs=0",
+    "classify.pretrained.training.epochs=1",
+    "quality.embedding_weights=none",
+    "quality.most=20",
+)
+
+
+def recipe(trained, folder, *more):
+    settings = [word for setting in RECIPE for word in ("--set", setting)]
+    data = ("--dataset", "cbis_ddsm", "--data-dir", trained[0] / "data", "--run-dir", folder)
+    return run("recipe", "cigan", "--preset", "cpu", "--repeats", 1, *data, *settings, *more)
+
+
+def test_the_recipe_goes_from_patches_to_the_answer_and_goes_on_after_a_kill(
+    trained, tmp_path, monkeypatch
+):
+    from mammo_tf.training import classifier_cells
+
+    folder = tmp_path / "run"
+    fit, fitted = classifier_cells.fit_classifier, []
+
+    def killed(*arguments, **options):
+        if len(fitted) == 1:
+            raise KeyboardInterrupt
+        fitted.append(1)
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(classifier_cells, "fit_classifier", killed)
+    assert recipe(trained, folder).exit_code != 0 and len(list((folder / "cells").iterdir())) == 1
+    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.h5")}
+    painted = read_synthetic(folder / "synthetic" / "fold0")
+    monkeypatch.setattr(classifier_cells, "fit_classifier", fit)
+    done = recipe(trained, folder, "--json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["is_phantom"] and summary["repeats"] == 1 and len(summary["rows"]) == 5
+    assert summary["verdict"] in ("helped", "did not help", "cannot be told")
+    (counts,) = summary["patches"]
+    lesions = counts["train"]["benign"] + counts["train"]["malignant"]
+    assert len(painted) == round(0.25 * lesions)
+    assert summary["turns"][0] == {"discriminator": 1, "generator": 0, "epochs": 1}
+    sets = summary["quality"]["sets"]
+    assert list(sets) == ["real lesions trained on", "ciGAN", "pasted real lesions"]
+    assert sets["ciGAN"]["patches"] == min(20, len(painted))
+    report = (folder / "report.html").read_text("utf-8")
+    for text in (
+        "PHANTOM",
+        "1,743",
+        "5,466",
+        "paper 0.716",
+        "random weights",
+        "Which are painted?",
+    ):
+        assert text in report, text
+    for scored in (folder / "cells").glob("*/predictions/test.csv"):
+        assert len(scored.read_text("utf-8").splitlines()) == 1 + sum(
+            counts["test"][name] for name in ("benign", "malignant")
+        )
