@@ -3,7 +3,6 @@
 import base64
 import csv
 import dataclasses
-import io
 import json
 import re
 import sys
@@ -12,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mammo_tf.cli import main as cli_main
@@ -42,7 +40,8 @@ from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.settings import choose_config
 from mammo_tf.recipes.mias.summary import Line, malignant_auroc, summarise
 from mammo_tf.record import Finding, ImageInfo
-from mammo_tf.report import figures
+from mammo_tf.report.curves import froc_figure
+from mammo_tf.report.style import PALETTE
 from mammo_tf.testing import draw_lesions
 from mammo_tf.training.fit_detector import DetectorTrainingConfig
 from mammo_tf.training.folds import SplitConfig
@@ -1053,7 +1052,7 @@ class TestReport:
         text = visible(page)
         for words in ("Lesions found: mdb001.", "Lesions missed: mdb002.", "alarms: mdb003."):
             assert words in text
-        assert page.count("data:image/png") == 4  # those and the FROC curves
+        assert page.count('<img src="data:image/') == 4  # those and the FROC curves
 
     @pytest.mark.parametrize(
         ("parts", "present", "absent"),
@@ -1090,29 +1089,29 @@ class TestReport:
         assert f"true malignant {row[0]} {row[1]} {row[2]} " in visible(page)
 
 
-def coloured(uri):
-    """Where a figure has a colour: (row, column) as shares of the picture."""
-    content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
-    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
-    spread = pixels.max(axis=2) - pixels.min(axis=2)
-    return np.argwhere(spread > 60) / spread.shape
+def lines_of(uri):
+    """The coloured lines of a figure: {colour: [(x, y), …] in points, y downwards}."""
+    svg = base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode()
+    axes = svg[: svg.index('id="legend_1"')]
+    found = re.findall(r'<path d="([^"]+)" clip-path[^>]+stroke: (#[0-9a-f]{6})', axes)
+    return {
+        colour: [tuple(map(float, pair)) for pair in re.findall(r"[ML] (\S+) (\S+)", path)]
+        for path, colour in found
+        if colour in PALETTE
+    }
 
 
 def test_a_froc_curve_is_a_step_that_ends_where_the_axis_does():
     rates, values = np.array([0.0, 2.0, 8.0]), np.array([0.2, 0.8, 0.8])
-    places = coloured(figures.froc_figure({"a": (rates, values)}, max_rate=4.0))
-    # The legend's sample of the line is short; the curve's own columns are nearly all of it.
-    rows, columns = places.T
-    step = np.median(columns[(rows > np.quantile(rows, 0.4)) & (rows < np.quantile(rows, 0.6))])
-    left, right = rows[columns < step - 0.05], rows[columns > step + 0.05]
-    assert np.median(left) > np.median(right) + 0.3  # rows grow downwards
-    assert 0.45 < step < 0.65
-    later = coloured(figures.froc_figure({"a": (rates, values)}, max_rate=8.0))
-    assert np.median(later[:, 1]) != pytest.approx(np.median(columns))
+    (points,) = lines_of(froc_figure({"a": (rates, values)}, max_rate=8.0)).values()
+    (x0, low), (x1, still), (x2, high), *_ = points
+    assert x0 < x1 == x2 and low == still > high  # up at the second rate, not before
+    assert (x1 - x0) / (points[-1][0] - x0) == pytest.approx(2 / 8, abs=1e-3)
+    (cut,) = lines_of(froc_figure({"a": (rates, values)}, max_rate=4.0)).values()
+    assert (cut[1][0] - cut[0][0]) == pytest.approx(2 * (x1 - x0), rel=0.05)
 
 
 def test_froc_curves_have_different_colours():
     curve = np.array([0.0, 1.0, 4.0]), np.array([0.1, 0.5, 0.6])
     other = np.array([0.0, 1.0, 4.0]), np.array([0.3, 0.7, 0.9])
-    both = coloured(figures.froc_figure({"a": curve, "b": other}))
-    assert len(both) > 1.5 * len(coloured(figures.froc_figure({"a": curve})))
+    assert len(lines_of(froc_figure({"a": curve, "b": other}))) == 2

@@ -7,6 +7,8 @@ import jinja2
 
 from mammo_tf.report import export
 
+_WIDE = 8  # columns; a wider table is printed on a page that lies
+
 
 @dataclass(frozen=True)
 class Table:
@@ -28,7 +30,7 @@ class Figure:
     """A figure of a report.
 
     Attributes:
-        data_uri: The picture itself, as "data:image/png;base64,…".
+        data_uri: The picture itself, as "data:image/svg+xml;base64,…" or a PNG.
         caption: What the figure shows.
         alt: What a reader who cannot see it should know.
     """
@@ -36,6 +38,14 @@ class Figure:
     data_uri: str
     caption: str = ""
     alt: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link to a source: its text and its address."""
+
+    text: str
+    address: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,9 @@ def render_page(
     answer: Sequence[str] = (),
     warnings: Sequence[str] = (),
     details: dict[str, str] | None = None,
+    links: Sequence[Link | None] = (),
+    made: str = "",
+    files: dict[str, str] | None = None,
 ) -> str:
     """Renders a report.
 
@@ -65,6 +78,9 @@ def render_page(
         answer: What the report says, the most important sentence first; it stands at the top.
         warnings: What a reader must know before any number; they stand before the answer.
         details: What is needed to run it again: versions, seed, configuration.
+        links: Sources: the paper, the data, the documentation; None is left out.
+        made: When it was made, and how long that took.
+        files: {name: text} of the run's tables, to be taken from the page.
 
     Returns:
         HTML that needs no other file. All text is escaped.
@@ -82,6 +98,8 @@ def render_page(
         "latex": export.to_latex,
         "data_uri": export.data_uri,
         "slug": export.slug,
+        "is_wide": lambda table: len(table.header) > _WIDE,
+        "picture_kind": lambda uri: "png" if uri.startswith("data:image/png") else "svg",
     }
     return environment.get_template("report.html.j2").render(
         title=title,
@@ -91,6 +109,9 @@ def render_page(
         answer=answer,
         warnings=warnings,
         details=details or {},
+        links=[link for link in links if link],
+        made=made,
+        files=files or {},
     )
 
 

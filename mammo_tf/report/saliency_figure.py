@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.figure import Figure as MatplotlibFigure
 
-from mammo_tf.report.figures import data_uri_of
+from mammo_tf.report.style import data_uri_of, new_figure, styled
 
 OPACITY = 0.55
 OUTLINE = (0, 255, 255)
@@ -32,6 +31,7 @@ def saliency_pixels(image: np.ndarray, values: np.ndarray, lesion: np.ndarray) -
     return pixels.round().astype(np.uint8)
 
 
+@styled
 def saliency_picture(
     lesion: np.ndarray,
     images: Mapping[str, np.ndarray],
@@ -45,7 +45,7 @@ def saliency_picture(
         maps: {(row, column): (height, width) map in [0, 1]}.
 
     Returns:
-        A PNG data URI.
+        An SVG data URI.
 
     Reference:
         Jo et al. 2021, Fig. 3.
@@ -53,14 +53,14 @@ def saliency_picture(
     columns = list(dict.fromkeys(column for _, column in maps))
     height, width = lesion.shape
     size = (1.9 * (len(columns) + 1), 1.9 * len(images) * min(height / width, 2) + 0.3)
-    figure = MatplotlibFigure(figsize=size, layout="constrained")
+    figure = new_figure(*size)
     grid = figure.subplots(len(images), len(columns) + 1, squeeze=False)
     blank = np.zeros(lesion.shape)
     for axes, (row, image) in zip(grid, images.items(), strict=True):
         for place, column in zip(axes, ["", *columns], strict=True):
             place.imshow(saliency_pixels(image, maps.get((row, column), blank), lesion))
             place.set_axis_off()
-            place.set_title(f"{row} {column}".strip(), fontsize=8)
+            place.set_title(f"{row} {column}".strip(), fontsize=9)
     return data_uri_of(figure)
 
 

@@ -30,7 +30,12 @@ from mammo_tf.recipes.compression.saliency import (
     write_saliency,
 )
 from mammo_tf.recipes.compression.scored import SCORER, score_data_set, scorer_facts
-from mammo_tf.recipes.compression.shown import image_quality, sample_patches, source_name
+from mammo_tf.recipes.compression.shown import (
+    image_quality,
+    page_facts,
+    sample_patches,
+    source_name,
+)
 from mammo_tf.recipes.compression.summarise import (
     Row,
     by_model,
@@ -211,6 +216,7 @@ def _write_report(
         positive_name=task.positive_name,
         margin=config.margin,
         config=read_config(folder),
+        **page_facts(folder, opened),
     )
     path = folder / "report.html"
     write_text(path, render_report(findings))

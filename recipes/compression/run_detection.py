@@ -20,7 +20,12 @@ from mammo_tf.recipes.compression.detection import (
 from mammo_tf.recipes.compression.quality import quality_line
 from mammo_tf.recipes.compression.report import Findings, render_report
 from mammo_tf.recipes.compression.report_detection import detection_answer
-from mammo_tf.recipes.compression.shown import image_quality, sample_patches, source_name
+from mammo_tf.recipes.compression.shown import (
+    image_quality,
+    page_facts,
+    sample_patches,
+    source_name,
+)
 from mammo_tf.report.figures import cratio_name
 from mammo_tf.run_folder import add_to_config, read_config
 
@@ -57,6 +62,7 @@ def run_detection(
             positive_name="lesion",
             margin=config.margin,
             config=read_config(folder),
+            **page_facts(folder, opened),
         )
         report = folder / "report.html"
         write_text(report, render_report(findings))

@@ -1,11 +1,18 @@
 """What every report of the recipe shows of the images, whatever was tested on them."""
 
+from pathlib import Path
+from typing import Any
+
 from mammo_tf.data_source import OpenData
 from mammo_tf.progress import progress
 from mammo_tf.recipes.compression import data
 from mammo_tf.recipes.compression.config import CompressionConfig
 from mammo_tf.recipes.compression.quality import Quality, measure_quality
 from mammo_tf.recipes.compression.samples import Sample, make_sample
+from mammo_tf.report.details import data_link, run_files
+from mammo_tf.report.learning import read_trainings
+
+_FILES = ("summary.csv", "results.csv", "calibration.csv", "subgroups.csv", "detection.csv")
 
 
 def image_quality(config: CompressionConfig, opened: OpenData) -> list[Quality]:
@@ -30,6 +37,17 @@ def sample_patches(config: CompressionConfig, opened: OpenData) -> list[Sample]:
             )
         )
     return samples
+
+
+def page_facts(run_dir: Path, opened: OpenData) -> dict[str, Any]:
+    """Returns those fields of `Findings` that are the same whatever was tested."""
+    shapes = [image.ladder.shape for image in data.sample_images(opened)]
+    return {
+        "image_shape": max(shapes, default=None),
+        "trainings": read_trainings(run_dir),
+        "data_link": data_link(opened.builder),
+        "files": run_files(run_dir, _FILES),
+    }
 
 
 def source_name(config: CompressionConfig) -> str:

@@ -1,8 +1,7 @@
 """The mias recipe's report: both splits side by side, beside the poster's numbers."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,8 +21,12 @@ from mammo_tf.recipes.mias.report_patches import (
     confusions,
     text_of,
 )
-from mammo_tf.report import Figure, Section, Table, figures, render_page
+from mammo_tf.report import Figure, Link, Section, Table, curves, render_page
+from mammo_tf.report.details import docs_link, made_when, run_details
+from mammo_tf.report.learning import learning_section
 from mammo_tf.report.overlay import data_uri
+
+SSD_PAPER = Link("SSD (Liu et al. 2016)", "https://doi.org/10.1007/978-3-319-46448-0_2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,9 @@ class Findings:
     scores: Sequence[Scores]
     combined: Combined | None
     config: dict
+    trainings: dict[str, list[dict]] = field(default_factory=dict)
+    data_link: Link | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def render_report(findings: Findings, config: MiasConfig) -> str:
@@ -47,6 +53,7 @@ def render_report(findings: Findings, config: MiasConfig) -> str:
         _combination(findings.combined),
         classification(findings.classified, config),
         *confusions(findings.classified, config),
+        learning_section(findings.trainings),
         _pictures(findings.detected),
         _methods(findings, config),
     ]
@@ -56,10 +63,10 @@ def render_report(findings: Findings, config: MiasConfig) -> str:
         subtitle="Classification and SSD detection, after the poster of Jin and Zheng",
         sections=[section for section in sections if section],
         warnings=_warnings(findings),
-        details={
-            "Configuration": json.dumps(findings.config["configuration"], indent=2),
-            "Environment": json.dumps(findings.config["environment"], indent=2),
-        },
+        details=run_details(findings.config),
+        links=[SSD_PAPER, findings.data_link, docs_link()],
+        made=made_when(findings.trainings),
+        files=findings.files,
     )
 
 
@@ -150,7 +157,7 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
         for name, froc in (("centre", score.froc_centre), ("IoU 0.5", score.froc_iou))
     ]
     header = ["False positives an image", "Hit", *(f"{rate:g}" for rate in RATES)]
-    curves = {
+    drawn = {
         score.name: (score.froc_centre.curve_rates, score.froc_centre.curve_sensitivities)
         for score in scores
     }
@@ -165,7 +172,7 @@ def _froc(scores: Sequence[Scores]) -> Section | None:
         [
             Table(header, rows, INTERVALS),
             Figure(
-                figures.froc_figure(curves, max_rate=RATES[-1]),
+                curves.froc_figure(drawn, max_rate=RATES[-1]),
                 "Sensitivity against false positives an image (hit: centre).",
                 "FROC curves",
             ),

@@ -34,6 +34,8 @@ from mammo_tf.recipes.mias.division import Division, divide_images
 from mammo_tf.recipes.mias.pictures import log_pictures
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.summary import Line, summarise
+from mammo_tf.report.details import data_link, run_files
+from mammo_tf.report.learning import read_trainings
 from mammo_tf.run_folder import read_config
 
 
@@ -74,6 +76,9 @@ def run(
             scores=results.scores,
             combined=results.combined,
             config=read_config(folder),
+            trainings=read_trainings(folder),
+            data_link=data_link(opened.builder),
+            files=run_files(folder, ["summary.csv"]),
         )
         write_text(report, render_report(findings, config))
     _print(lines, results, opened, folder, report, as_json)
