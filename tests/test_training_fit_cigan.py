@@ -1,5 +1,7 @@
 """ciGAN's training: whose turn it is, that it learns, and that a killed one ends with the same."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -65,12 +67,18 @@ class Killed(Exception):
 OPTIONS = {"pretrain_epochs": 2, "adversarial_epochs": 2, "most_steps_in_turn": 3}
 
 
-@pytest.fixture
-def eagerly():
-    """Without graphs, which take longer to make than a few steps do."""
+@contextlib.contextmanager
+def without_graphs():
+    """Graphs take longer to make than a few steps do; a test below and the command have them."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eagerly():
+    with without_graphs():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +86,12 @@ def whole(tmp_path_factory):
     """A training that nothing stopped: two passes of each kind, of two steps."""
     folder = tmp_path_factory.mktemp("whole")
     steps = make_steps(**OPTIONS)
-    history = fit_cigan(steps, make_patches(4), seed=1, folder=folder)
+    with without_graphs():
+        history = fit_cigan(steps, make_patches(4), seed=1, folder=folder)
     return folder, values(steps), history
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_killed_training_ends_with_the_same_weights(whole, tmp_path):
     def train(until):
         done, steps = [], make_steps(**OPTIONS)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.infill import boundary_weights, corrupt, fit_lesion, unit_range
@@ -121,7 +122,8 @@ def _run_epoch(steps: CiganSteps, batches, progress: CiganProgress) -> dict[str,
     """Trains on each batch the network whose turn it is. Returns the mean losses."""
     found: dict[str, list[float]] = {}
     pretrains = progress.epoch < steps.config.pretrain_epochs
-    for batch in batches:
+    for arrays in batches:
+        batch = [tf.constant(array) for array in arrays]
         if pretrains:
             losses = steps.pretrain(*batch)
         elif progress.turn == "discriminator":
