@@ -74,9 +74,9 @@ def pickled(value):
     return stream.getvalue()
 
 
-def zipped(path, tensors, compression=zipfile.ZIP_STORED):
+def zipped(path, tensors, compression=zipfile.ZIP_STORED, whole=None):
     with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("archive/data.pkl", pickled(tensors))
+        archive.writestr("archive/data.pkl", pickled(tensors if whole is None else whole))
         for tensor in tensors.values():
             if isinstance(tensor, Rebuilt):
                 archive.writestr(f"archive/data/{tensor.key}", tensor.array.tobytes())
@@ -107,6 +107,14 @@ def test_both_formats(tmp_path, write):
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype
+
+
+def test_a_training_s_checkpoint_gives_its_state_dict(tmp_path):
+    tensors = {"a.weight": Rebuilt(np.arange(6, dtype="<f4"), "0")}
+    whole = {"epoch": 3, "state_dict": tensors, "lr": [0.1]}
+    found = read_state_dict(zipped(tmp_path / "w.ckpt", tensors, whole=whole))
+    assert list(found) == ["a.weight"]
+    np.testing.assert_array_equal(found["a.weight"], np.arange(6))
 
 
 def test_views_of_one_storage(tmp_path):

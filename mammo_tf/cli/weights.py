@@ -4,6 +4,7 @@ import json
 
 import click
 
+from mammo_tf.cli.import_weights import import_weights
 from mammo_tf.cli.options import UserPath
 from mammo_tf.models.published_weights import PUBLISHED, fetch, find_fetched, weights_folder
 
@@ -11,6 +12,9 @@ from mammo_tf.models.published_weights import PUBLISHED, fetch, find_fetched, we
 @click.group()
 def weights():
     """Weights that others trained: what there is, and bringing it here."""
+
+
+weights.add_command(import_weights)
 
 
 @weights.command("list")

@@ -50,7 +50,8 @@ class _Tensor:
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the tensors of a state dict by name.
 
-    Both formats of `torch.save` are read: that of a zip archive, and the older one.
+    Both formats of `torch.save` are read: that of a zip archive, and the older one; and of a
+    checkpoint of a training what stands under "state_dict".
 
     Args:
         path: The file.
@@ -71,6 +72,8 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
         )
         if not isinstance(found, dict):
             raise ValueError("it is no dictionary of tensors")
+        if isinstance(found.get("state_dict"), dict):  # a checkpoint of a training
+            found = found["state_dict"]
         return {str(name): _array(value, storages) for name, value in found.items()}
     except DataError:
         raise

@@ -123,7 +123,7 @@ def crop_images(images, corners, crop_shape: tuple[int, int]):
     columns = corners[:, :, 1:] + np.arange(crop_shape[1], dtype="int32")
     places = rows[..., :, None] * width + columns[..., None, :]  # (batch, crops, h, w)
     flat = ops.reshape(images, (-1, channels))
-    found = ops.take(flat, places + _first_of_each(corners, height * width)[:, None, None], axis=0)
+    found = ops.take(flat, places + _first_of_each(corners, height * width)[:, None], axis=0)
     return ops.reshape(found, (-1, corners.shape[1], *crop_shape, channels))
 
 

@@ -22,7 +22,7 @@ def local_predictions(local_saliency, top_k_fraction: float):
 
 
 def glam_loss(labels, predictions, saliency, *, l1_weight: float):
-    """Returns the (batch,) loss of some heads: their cross-entropies' sum, and the L1 of their maps.
+    """Returns the (batch,) loss of some heads: the sum of cross-entropies and L1 of their maps.
 
     Args:
         labels: (batch, 2) of 0 and 1: benign, malignant; an image may have both or none.
