@@ -83,10 +83,10 @@ def propose_corners(
         Liu et al. 2021, as in the authors' published code.
     """
     rows, columns = saliency.shape[1:3]
-    windows = [
+    windows = tuple(
         max(1, round(crop * cells / pixels))
         for crop, cells, pixels in zip(crop_shape, (rows, columns), image_shape, strict=True)
-    ]
+    )
     across = columns - windows[1] + 1
     places = [
         _corner_pixels(cells, window, pixels, crop)
@@ -119,8 +119,8 @@ def crop_images(images, corners, crop_shape: tuple[int, int]):
         crop_shape: (height, width) in pixels.
     """
     height, width, channels = images.shape[1:]
-    rows = corners[:, :, :1] + np.arange(crop_shape[0], dtype="int32")
-    columns = corners[:, :, 1:] + np.arange(crop_shape[1], dtype="int32")
+    rows = corners[:, :, :1] + ops.arange(crop_shape[0], dtype="int32")
+    columns = corners[:, :, 1:] + ops.arange(crop_shape[1], dtype="int32")
     places = rows[..., :, None] * width + columns[..., None, :]  # (batch, crops, h, w)
     flat = ops.reshape(images, (-1, channels))
     found = ops.take(flat, places + _first_of_each(corners, height * width)[:, None], axis=0)
@@ -191,13 +191,13 @@ def _corner_pixels(cells: int, window: int, pixels: int, crop: int) -> np.ndarra
 
 def _within(size: int, begin, length: int):
     """(batch, size) bool: which places lie in [begin, begin + length)."""
-    place = np.arange(size, dtype="int32")[None] - begin[:, None]
+    place = ops.arange(size, dtype="int32")[None] - begin[:, None]
     return (place >= 0) & (place < length)
 
 
 def _cell_of(size: int, begin, crop: int, cells: int):
     """(batch, size): each pixel's cell of a crop that begins there, and whether it is in it."""
-    place = np.arange(size, dtype="int32")[None] - begin[:, None]
+    place = ops.arange(size, dtype="int32")[None] - begin[:, None]
     cell = ops.take(nearest_indices(cells, crop), ops.clip(place, 0, crop - 1))
     return cell, (place >= 0) & (place < crop)
 
