@@ -8,6 +8,8 @@ import pytest
 from mammo_tf.codecs.jpeg2000 import encode_ladder
 from mammo_tf.recipes.compression.quality import measure_quality, quality_line
 from mammo_tf.recipes.compression.report import _quality as quality_section
+from mammo_tf.recipes.compression.report import floor_notes
+from mammo_tf.recipes.compression.samples import Sample, make_sample
 from mammo_tf.testing import make_breast
 
 CRATIOS = (1, 30)
@@ -73,3 +75,26 @@ def test_the_report_s_table(measured):
     assert table.rows[1][-2:] == [f"{line['breast_psnr_db']:.1f}", f"{line['breast_rmse']:.1f}"]
     flat = quality_section(measure_quality([ladder(np.full((64, 48), 9, np.uint16))], CRATIOS))
     assert flat.parts[0].rows[1][-2:] == ["–", "–"]
+
+
+def test_a_ratio_that_leaves_a_silhouette_is_told_of():
+    def sample(**shares):
+        numbers = {float(name[2:]): share for name, share in shares.items()}
+        return Sample(np.ones((4, 4)), (0, 0, 2, 2), [], "", flat_share=numbers)
+
+    assert floor_notes([]) == floor_notes([sample(cr1=0.01, cr3000=0.5)]) == []
+    (note,) = floor_notes([sample(cr1=0.01, cr3000=0.9), sample(cr1=0.02, cr3000=0.8)])
+    assert "CR3K (80%)" in note and "CR1 " not in note
+    # One image that is not a silhouette is enough to say nothing.
+    assert floor_notes([sample(cr1=0.01, cr3000=0.9), sample(cr1=0.01, cr3000=0.2)]) == []
+
+
+def test_a_sample_measures_how_flat_the_breast_is(images):
+    image = images[0]
+    tissue = image > 1000
+    made = make_sample(encode_ladder(image, CRATIOS), CRATIOS, centre=(100, 70), caption="")
+    counts = np.unique(image[tissue], return_counts=True)[1]
+    assert made.flat_share[1] == pytest.approx(counts.max() / tissue.sum())
+    two = np.where(tissue, 3000, 82).astype(image.dtype)
+    flat = make_sample(encode_ladder(two, CRATIOS), CRATIOS, centre=(100, 70), caption="")
+    assert flat.flat_share[1] == 1

@@ -23,6 +23,7 @@ from mammo_tf.report.learning import learning_section
 from mammo_tf.report.patches import patches_figure
 
 PAPER = Link("Jo et al. 2021", "https://doi.org/10.1038/s41598-021-86726-w")
+_FLAT = 0.5  # of a breast with one grey value; uncompressed ones have a few hundredths
 # "Data", the smallest of the paper's detectors.
 _PAPER_IMAGES = "2294×1914 pixels and more"
 
@@ -121,8 +122,23 @@ def _warnings(findings: Findings) -> list[str]:
             "software works; they say nothing about patients."
         )
     warnings += findings.notes
+    warnings += floor_notes(findings.samples)
     warnings.append("Research only: not a medical device.")
     return warnings
+
+
+def floor_notes(samples: Sequence[Sample]) -> list[str]:
+    """Returns a sentence on the ratios at which every sample image is a silhouette, if any."""
+    cratios = samples[0].flat_share if samples else ()
+    least = {cratio: min(sample.flat_share[cratio] for sample in samples) for cratio in cratios}
+    flat = [cratio for cratio, share in least.items() if share > _FLAT]
+    if not flat:
+        return []
+    names = ", ".join(f"{figures.cratio_name(cratio)} ({least[cratio]:.0%})" for cratio in flat)
+    return [
+        f"The sample images are silhouettes at {names}: so much of the breast, or more, has one "
+        "grey value. A fall there is the codec's floor, and says nothing of how lesions fade."
+    ]
 
 
 def _against_ratio(rows: Sequence[Row], findings: Findings) -> Section:

@@ -1,10 +1,11 @@
 """Sample patches at each compression ratio, as in the paper's Fig. 1."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from mammo_tf.breast import breast_mask
 from mammo_tf.codecs.jpeg2000 import Ladder
 from mammo_tf.codecs.measure import psnr
 from mammo_tf.report.figures import cratio_name
@@ -20,6 +21,7 @@ class Sample:
         patches: (caption, (height, width) patch) for each compression ratio.
         caption: What is to be seen.
         marked: (row, column, radius) of the lesion in pixels of `whole`, or None.
+        flat_share: {cratio: share of the breast that has one and the same grey value, 0 to 1}.
     """
 
     whole: np.ndarray
@@ -27,6 +29,7 @@ class Sample:
     patches: Sequence[tuple[str, np.ndarray]]
     caption: str
     marked: tuple[float, float, float] | None = None
+    flat_share: Mapping[float, float] = field(default_factory=dict)
 
 
 def make_sample(
@@ -56,11 +59,14 @@ def make_sample(
     top = int(np.clip(centre[0] - side // 2, 0, height - side))
     left = int(np.clip(centre[1] - side // 2, 0, width - side))
     reference = ladder.decode(cratios[0])
+    breast = breast_mask(reference)
     peak = np.iinfo(ladder.dtype).max
     cut = np.s_[top : top + side, left : left + side]
-    patches = []
+    patches, flat_share = [], {}
     for cratio in cratios:
-        patch = ladder.decode(cratio)[cut]
+        decoded = ladder.decode(cratio)
+        flat_share[cratio] = _flat_share(decoded[breast])
+        patch = decoded[cut]
         decibels = psnr(reference[cut], patch, max_value=peak)
         patches.append((f"{cratio_name(cratio)} ({decibels:.0f})", patch))
     step = max(1, height // 700)
@@ -68,4 +74,11 @@ def make_sample(
     if radius_px is not None:
         marked = (centre[0] / step, centre[1] / step, radius_px / step)
     box = tuple(value // step for value in (top, left, side, side))
-    return Sample(reference[::step, ::step], box, patches, caption, marked)
+    return Sample(reference[::step, ::step], box, patches, caption, marked, flat_share)
+
+
+def _flat_share(values: np.ndarray) -> float:
+    """The share of the most frequent value; 0 where there are none."""
+    if not values.size:
+        return 0.0
+    return float(np.unique(values, return_counts=True)[1].max() / values.size)
