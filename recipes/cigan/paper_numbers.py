@@ -11,6 +11,6 @@ AUROC_GAIN = ARTIFICIAL[2] - TRADITIONAL[2]
 
 SLIP = (
     "The paper's sentence on recall divides by true and false positives, which is precision; here "
-    "recall is the share of malignant patches that are called malignant. It has no intervals, one "
-    "training each, and takes its validation images from the test set."
+    "recall is the share of malignant patches that are called malignant. The paper has one "
+    "training each, no intervals, and takes its validation images from the test set."
 )
