@@ -8,11 +8,12 @@ import pytest
 from keras import layers
 
 from mammo_tf.boxes import pairwise_iou
-from mammo_tf.errors import UserError
+from mammo_tf.errors import DataError, UserError
 from mammo_tf.models.ssd import SSD, BoxLayout, default_boxes, find_detections
 from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
 from mammo_tf.pipelines.detection.examples import detection_task
+from mammo_tf.training.detector_checkpoint import DetectorCheckpoint
 from mammo_tf.training.fit_detector import DetectorTrainingConfig, fit_detector
 
 SIZE = 64
@@ -156,6 +157,58 @@ class TestSeeds:
         config = dataclasses.replace(TINY, epochs=3)
         train_tiny(config, spy=spy, **options)
         assert made == {(epoch, index) for epoch in range(3) for index in range(3)}
+
+
+class TestGoingOn:
+    SETTINGS = {"epochs": 4}  # noqa: RUF012
+    CONFIG = dataclasses.replace(TINY, ema_momentum=0.6)
+
+    def train(self, folder, *, stop_after=None, through_tf=False):
+        """Trains TINY, or what is left of it; a stop comes after an epoch has been kept."""
+        checkpoint = DetectorCheckpoint(folder, self.SETTINGS)
+
+        def on_epoch(entry):
+            if entry["epoch"] == stop_after:
+                raise KeyboardInterrupt
+
+        keras.utils.set_random_seed(7)
+        model = TinyDetector()
+        batches = batches_of(
+            discs(6, 0, num_normals=6), model, self.CONFIG, 7, first_epoch=checkpoint.epoch
+        )
+        feed = make_detection_feed(batches) if through_tf else batches
+        history = fit_detector(
+            model, feed, self.CONFIG, seed=7, on_epoch=on_epoch, checkpoint=checkpoint
+        )
+        return model, history, checkpoint
+
+    @pytest.mark.parametrize("through_tf", [False, True])
+    def test_the_weights_are_those_of_a_run_that_was_never_stopped(self, tmp_path, through_tf):
+        undisturbed, history, _ = self.train(tmp_path / "a", through_tf=through_tf)
+        for stop_after in (1, 3, 4):  # after the last one only the average is left to be taken
+            with pytest.raises(KeyboardInterrupt):
+                self.train(tmp_path / "b", stop_after=stop_after, through_tf=through_tf)
+            assert DetectorCheckpoint(tmp_path / "b", self.SETTINGS).epoch == stop_after
+        resumed, whole, checkpoint = self.train(tmp_path / "b", through_tf=through_tf)
+        assert whole == history and [entry["epoch"] for entry in whole] == [1, 2, 3, 4]
+        for expected, got in zip(undisturbed.get_weights(), resumed.get_weights(), strict=True):
+            np.testing.assert_array_equal(got, expected)
+        checkpoint.delete()
+        assert not (tmp_path / "b").exists()
+
+    def test_other_settings_networks_and_damage_are_refused(self, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            self.train(tmp_path, stop_after=1)
+        with pytest.raises(UserError, match=r"other settings \(epochs"):
+            DetectorCheckpoint(tmp_path, {"epochs": 5})
+        other = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+        other.compile("sgd", "mse")
+        with pytest.raises(DataError, match="weights of another network"):
+            DetectorCheckpoint(tmp_path, self.SETTINGS).restore(other)
+        (path,) = tmp_path.iterdir()
+        path.write_bytes(path.read_bytes()[:-200])
+        with pytest.raises(DataError, match="is damaged"):
+            DetectorCheckpoint(tmp_path, self.SETTINGS)
 
 
 class TestOptimizer:

@@ -87,7 +87,7 @@ def read_checkpoint(path: str | os.PathLike) -> tuple[dict, list[np.ndarray]]:
         DataError: If it is damaged; each part carries a checksum.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = [file[f"v{k}"] for k in range(len(file.files) - 1)]
         about["settings"], about["progress"]

@@ -10,6 +10,7 @@ from mammo_tf.config import check_choice, check_range
 from mammo_tf.errors import UserError
 from mammo_tf.models.ssd import SSD, MultiBoxLoss
 from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
+from mammo_tf.training.detector_checkpoint import DetectorCheckpoint
 
 OPTIMIZERS = ("adamw", "sgd")
 
@@ -134,15 +135,19 @@ def fit_detector(
     *,
     seed: int,
     on_epoch: Callable[[dict], None] | None = None,
+    checkpoint: DetectorCheckpoint | None = None,
 ) -> list[dict]:
     """Trains an SSD.
 
     Args:
         model: The detector; build it after `keras.utils.set_random_seed`.
-        feed: `DetectionBatches` on any backend, or `make_detection_feed` of them on TensorFlow.
+        feed: `DetectionBatches` on any backend, or `make_detection_feed` of them on TensorFlow;
+            where a training goes on, one that begins at `checkpoint.epoch`.
         config: How to train.
         seed: Seed of what is random in training.
         on_epoch: Called with each epoch's entry.
+        checkpoint: Where each epoch's state is kept, and where the training goes on; it ends with
+            the weights of one that was never stopped. None keeps nothing.
 
     Returns:
         One dict an epoch: "epoch" (from 1), "loss", "learning_rate".
@@ -156,19 +161,30 @@ def fit_detector(
 
         tf.config.experimental.enable_op_determinism()
     compile_detector(model, config, len(feed))
-    keeper = _History(config, on_epoch)
-    model.fit(feed, epochs=config.epochs, callbacks=[keeper], shuffle=False, verbose=0)
+    if checkpoint is not None:
+        checkpoint.restore(model)
+    keeper = _History(config, on_epoch, checkpoint)
+    # Also after the last epoch: Keras then puts the moving average into the model.
+    model.fit(
+        feed,
+        initial_epoch=len(keeper.entries),
+        epochs=config.epochs,
+        callbacks=[keeper],
+        shuffle=False,
+        verbose=0,
+    )
     return keeper.entries
 
 
 class _History(keras.callbacks.Callback):
     """Keeps the losses, and stops a training that has diverged."""
 
-    def __init__(self, config: DetectorTrainingConfig, on_epoch):
+    def __init__(self, config: DetectorTrainingConfig, on_epoch, checkpoint):
         super().__init__()
         self.config = config
         self.on_epoch = on_epoch
-        self.entries: list[dict] = []
+        self.checkpoint = checkpoint
+        self.entries: list[dict] = list(checkpoint.progress.history) if checkpoint else []
 
     def on_epoch_end(self, epoch, logs=None):
         entry = {
@@ -182,5 +198,7 @@ class _History(keras.callbacks.Callback):
                 f"`learning_rate`. Received: learning_rate={self.config.learning_rate:g}."
             )
         self.entries.append(entry)
+        if self.checkpoint is not None:
+            self.checkpoint.save(self.model, entry)
         if self.on_epoch is not None:
             self.on_epoch(entry)

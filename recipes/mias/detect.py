@@ -2,7 +2,6 @@
 
 import functools
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from mammo_tf.recipes.mias.detect_found import keep_found, look, read_found
 from mammo_tf.recipes.mias.division import Division
 from mammo_tf.training.cells import CellJob, run_cells
 from mammo_tf.training.classifier_cells import data_and_folds
+from mammo_tf.training.detector_checkpoint import DetectorCheckpoint
 from mammo_tf.training.fit_detector import DetectorTrainingConfig, fit_detector
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.store import WEIGHTS, Cell, CellStore, derive_seed
@@ -181,10 +181,12 @@ def _train(
     on_epoch: Callable[[], object],
 ) -> int:
     """Trains a detector, looks at its images, and keeps both. Returns the number of epochs."""
-    started = time.monotonic()
+    folder = run_dir / "checkpoints" / job.cell.name
+    checkpoint = DetectorCheckpoint(folder, store.settings | {"keras": keras.backend.backend()})
     cell_seed = derive_seed(seed, job.cell.name)
     log_dir = run_dir / "tensorboard" / job.cell.name
-    shutil.rmtree(log_dir, ignore_errors=True)
+    if not checkpoint.epoch:
+        shutil.rmtree(log_dir, ignore_errors=True)
     keras.utils.clear_session()
     keras.utils.set_random_seed(cell_seed)
     model = build_model(config, job.task.box_class_names)
@@ -200,6 +202,7 @@ def _train(
         normals_per_lesion=training.normals_per_lesion,
         ignore_iou=training.ignore_iou,
         mosaic_epochs=round(training.mosaic_share * training.epochs),
+        first_epoch=checkpoint.epoch,
     )
     with CellLog(log_dir) as log:
 
@@ -208,9 +211,13 @@ def _train(
             log.scalars(values, step=entry["epoch"])
             on_epoch()
 
+        for _ in range(checkpoint.epoch):
+            on_epoch()
         feed = make_detection_feed(batches)
-        history = fit_detector(model, feed, training, seed=cell_seed, on_epoch=note)
-    seconds = time.monotonic() - started
+        history = fit_detector(
+            model, feed, training, seed=cell_seed, on_epoch=note, checkpoint=checkpoint
+        )
+    seconds = checkpoint.seconds
     detector = Detector(model, job.task.box_class_names, config.num_symmetries)
     found, seconds_an_image = look(job.task, job.scored, detector)
     facts = {
@@ -221,6 +228,7 @@ def _train(
     }
     store.save(job.cell, model, history, best_epoch=training.epochs, **facts)
     keep_found(store.folder / job.cell.name, detector, facts, found)
+    checkpoint.delete()
     return training.epochs
 
 

@@ -62,6 +62,7 @@ class DetectionBatches(keras.utils.PyDataset):
         ignore_iou: See `make_targets`.
         mosaic_epochs: The first epochs, in which every image is a mosaic; see `make_mosaic`.
         workers: Threads that make batches where Keras does the feeding.
+        first_epoch: Number of the epoch that the first pass is, where a training goes on.
 
     Raises:
         UserError: If there is no image, or no lesion to train on.
@@ -81,6 +82,7 @@ class DetectionBatches(keras.utils.PyDataset):
         mosaic_epochs: int = 0,
         ignore_iou: float | None = None,
         workers: int = 1,
+        first_epoch: int = 0,
     ):
         super().__init__(workers=workers)
         if not len(task) or (augment is not None and not task.has_box.any()):
@@ -103,7 +105,8 @@ class DetectionBatches(keras.utils.PyDataset):
         self.num_normals = shown if len(self.normals) else 0
         self.mosaic_epochs = mosaic_epochs
         self.ignore_iou = ignore_iou
-        self.epoch = -1  # Keras calls `on_epoch_end` once before the first epoch too
+        self.first_epoch = first_epoch
+        self.epoch = first_epoch - 1  # Keras calls `on_epoch_end` once before the first epoch too
 
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
@@ -116,7 +119,7 @@ class DetectionBatches(keras.utils.PyDataset):
         return len(self.lesions) * self.lesion_copies + self.num_normals
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.batch(max(self.epoch, 0), index)
+        return self.batch(max(self.epoch, self.first_epoch), index)
 
     def on_epoch_end(self) -> None:
         """Goes on to the next epoch; Keras calls it."""
@@ -169,7 +172,8 @@ class DetectionBatches(keras.utils.PyDataset):
 def make_detection_feed(batches: DetectionBatches, *, workers: int = 2):
     """Makes the same batches through tf.data, ahead of time on several threads.
 
-    Each pass over the feed is one epoch, the first one epoch 0; pass it to `fit` without repeat.
+    Each pass over the feed is one epoch, the first one `batches.first_epoch`; pass it to
+    `fit` without repeat.
 
     Args:
         batches: What to feed.
@@ -180,7 +184,7 @@ def make_detection_feed(batches: DetectionBatches, *, workers: int = 2):
     """
     import tensorflow as tf
 
-    epochs = itertools.count()
+    epochs = itertools.count(batches.first_epoch)
 
     def numbers():
         epoch = next(epochs)
