@@ -441,14 +441,16 @@ class TestDetect:
             raise KeyboardInterrupt
 
         _, first = first_run
-        for name in ("fit_detector", "keep_found"):
-            # In the middle of training; then between the weights and what they find.
+        for name in ("fit_detector", "look", "keep_found"):
+            # Before training; after its last epoch; between the weights and what they find.
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(detect, name, killed)
                 with pytest.raises(KeyboardInterrupt):
                     detect.detect(few, NO_FOLDS, POSTER_ONLY, tmp_path, 7)
             cells = list((tmp_path / "cells").iterdir())
             assert len(cells) == (name == "keep_found")
+            # What is trained is not trained again.
+            assert len(list(tmp_path.glob("checkpoints/*/*"))) == (name == "look")
         assert not (cells[0] / detect_found.FOUND).exists()
         same_findings(detect.detect(few, NO_FOLDS, POSTER_ONLY, tmp_path, 7), first)
 

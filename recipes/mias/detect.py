@@ -227,8 +227,8 @@ def _train(
         "parameters": model.count_params(),
     }
     store.save(job.cell, model, history, best_epoch=training.epochs, **facts)
-    keep_found(store.folder / job.cell.name, detector, facts, found)
     checkpoint.delete()
+    keep_found(store.folder / job.cell.name, detector, facts, found)
     return training.epochs
 
 
