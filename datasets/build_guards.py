@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow_datasets.core import shuffle
@@ -25,16 +26,16 @@ def alone_in(folder: Path, *, version: str) -> Iterator[None]:
     Raises:
         UserError: If another process holds the lock.
     """
-    import fcntl
-
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".build.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another process is building in {folder}. Wait for it, or give another --data-dir."
-            ) from None
+    lock = filelock.FileLock(folder / ".build.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(
+            f"Another process is building in {folder}. Wait for it, or give another --data-dir."
+        ) from None
+    with contextlib.ExitStack() as held:
+        held.callback(lock.release)
         leftover = re.compile(rf"incomplete\.\w{{6}}_{re.escape(version)}")
         for path in folder.iterdir():
             if leftover.fullmatch(path.name):

@@ -48,7 +48,11 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
 
 def to_plain(config: Any) -> dict:
     """Returns `config` as dicts, lists, numbers and strings, as JSON would give it back."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    return _plain(config)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=dataclasses.asdict))
 
 
 def parse_like(text: str, default: Any, key: str) -> Any:
@@ -79,6 +83,26 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         elif left != right:
             found.append(f"{name}: {left}, now {right}")
     return found
+
+
+def with_defaults(kept: dict, config: Any) -> dict:
+    """Returns a plain configuration of an earlier version with today's further keys.
+
+    Args:
+        kept: As `to_plain` gave it then.
+        config: The dataclass of today; what `kept` lacks gets the field's default, not its value.
+    """
+    filled = dict(kept)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in kept:
+            if field.default is not dataclasses.MISSING:
+                filled[field.name] = _plain(field.default)
+            elif field.default_factory is not dataclasses.MISSING:
+                filled[field.name] = _plain(field.default_factory())
+        elif dataclasses.is_dataclass(value) and isinstance(kept[field.name], dict):
+            filled[field.name] = with_defaults(kept[field.name], value)
+    return filled
 
 
 def keys(config: Any, prefix: str = "") -> list[str]:

@@ -1,16 +1,19 @@
 """Run folders: what a run was, kept beside its results, and never mixed with another's."""
 
 import contextlib
+import datetime
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 from tqdm import tqdm
 
 from mammo_tf import __version__
@@ -19,8 +22,11 @@ from mammo_tf.errors import CodecError, UserError
 from mammo_tf.files import write_json
 
 CONFIG_NAME = "config.json"
+# What lies in a folder in which nothing has been computed yet; the data serve any configuration.
+_BEFORE_WORK = {CONFIG_NAME, ".lock", "data", "cache"}
 # What of the environment may change a run's numbers.
-_CHANGES_NUMBERS = {"mammo_tf", "python", "system", "cores", "onednn", "openjpeg", "packages"}
+_CHANGES_NUMBERS = {"mammo_tf", "python", "system", "cores", "onednn", "openjpeg"}
+_CHANGES_NUMBERS |= {"devices", "packages"}
 _PACKAGES = (
     "tensorflow",
     "keras",
@@ -35,35 +41,49 @@ _PACKAGES = (
 
 
 @contextlib.contextmanager
-def open_run_folder(path: str | Path, *, recipe: str, configuration: dict) -> Iterator[Path]:
+def open_run_folder(
+    path: str | Path,
+    *,
+    recipe: str,
+    configuration: dict,
+    complete: Callable[[dict], dict] = dict,
+) -> Iterator[Path]:
     """Makes a run folder, or takes up one of the same configuration; one process at a time.
 
     Args:
         path: The folder; it may not exist yet, be empty, or hold an earlier part of this run.
         recipe: The recipe's name.
         configuration: Plain values, as `mammo_tf.config.to_plain` gives them.
+        complete: Gives the configuration of an earlier version the keys that came later.
 
     Yields:
-        The folder, with config.json in it: recipe, configuration and environment.
+        The folder, with config.json in it: recipe, configuration, environment, the command and
+        when it was first given. A folder in which nothing was computed takes any configuration.
 
     Raises:
         UserError: If the folder holds something else, a run of another configuration (each
             difference is named), or a run that goes on in another process.
     """
     path = Path(path)
-    known = read_config(path)
-    if known is None:
+    if read_config(path) is None:
         _refuse_foreign(path)
-    else:
-        _check_same(path, known, recipe, configuration)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+        known = read_config(path)
+        if known is not None:
+            known["configuration"] = complete(known["configuration"])
+            found = _changes(known, recipe, configuration)
+            if found and not _untouched(path, known, configuration):
+                raise _other_run(path, found)
+            known = None if found else known
         environment = describe_environment()
         if known is None:
             content = {
                 "recipe": recipe,
                 "configuration": configuration,
                 "environment": environment,
+                "command": shlex.join(sys.argv),
+                "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             }
             write_json(path / CONFIG_NAME, content)
         else:
@@ -126,6 +146,7 @@ def describe_environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": available_cpus(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        "devices": _devices(),
         "openjpeg": _openjpeg(),
         "keras": _keras_settings(),
         "packages": versions,
@@ -141,6 +162,16 @@ def _openjpeg() -> str | None:
     except CodecError:  # told of where the codec is needed
         return None
     return f"{library.version} ({library.source})"
+
+
+def _devices() -> list[str] | None:
+    """The kinds of TensorFlow's devices, with the names of GPUs, where it has been imported."""
+    tf = sys.modules.get("tensorflow")
+    if tf is None:
+        return None
+    details = tf.config.experimental.get_device_details
+    devices = tf.config.list_physical_devices()
+    return [details(d).get("device_name", d.device_type) for d in devices]
 
 
 def _keras_settings() -> dict[str, str] | None:
@@ -169,6 +200,8 @@ def _compare_environments(path: Path, known: dict, now: dict) -> None:
             "networks. Nothing was changed; set them as they were, or choose another --run-dir."
         )
     names = _CHANGES_NUMBERS & before.keys()
+    if before.get("devices") is None or now.get("devices") is None:
+        names = names - {"devices"}  # nothing imported TensorFlow
     changed = differences({n: before[n] for n in names}, {n: now[n] for n in names})
     earlier = known.get("resumed_in", [])
     if not changed or now in earlier:
@@ -211,29 +244,36 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _check_same(path: Path, known: dict, recipe: str, configuration: dict) -> None:
+def _changes(known: dict, recipe: str, configuration: dict) -> list[str]:
+    """What a folder's run and the one asked for differ in."""
     found = differences(known["configuration"], configuration)
     if known["recipe"] != recipe:
         found.insert(0, f"recipe: {known['recipe']}, now {recipe}")
-    if found:
-        raise UserError(
-            f"{path} holds a run of another configuration ({'; '.join(found[:5])}"
-            f"{'; …' if len(found) > 5 else ''}). Nothing was changed; choose another --run-dir "
-            "or the same settings."
-        )
+    return found
+
+
+def _untouched(path: Path, known: dict, configuration: dict) -> bool:
+    """Returns True where nothing was computed yet that belongs to the kept configuration."""
+    there = {entry.name for entry in path.iterdir()} - _BEFORE_WORK
+    keys = ("dataset", "phantom")
+    if all(known["configuration"].get(key) == configuration.get(key) for key in keys):
+        there -= {"phantom"}
+    return not there
+
+
+def _other_run(path: Path, found: list[str]) -> UserError:
+    return UserError(
+        f"{path} holds a run of another configuration ({'; '.join(found[:5])}"
+        f"{'; …' if len(found) > 5 else ''}). Nothing was changed; choose another --run-dir "
+        "or the same settings."
+    )
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Holds the folder for this process; the lock goes with the process, also after a kill."""
     try:
-        import fcntl
-    except ImportError:  # Windows has no flock; two runs at once are then the user's to avoid.
-        yield
-        return
-    with open(path / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"Another process is using the run folder {path}.") from error
-        yield
+        with filelock.FileLock(path / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise UserError(f"Another process is using the run folder {path}.") from None

@@ -112,6 +112,9 @@ def test_show_config_gives_what_would_run():
         (["--model", "cnn4"], "'cnn4' is not one of"),
         (["--folds", "some"], "expected a number, or official. Received: 'some'"),
         (["--preset", "tiny"], "'tiny' is not one of"),
+        (["--fold", "3"], "Did you mean one of: '--folds'"),
+        (["--set", "training.epoch=3"], "Did you mean training.epochs or"),
+        (["--set", "trainin.epochs=3"], "Did you mean training.epochs or"),
     ],
 )
 def test_impossible_options_exit_2(arguments, message, monkeypatch, capsys):
@@ -122,6 +125,22 @@ def test_impossible_options_exit_2(arguments, message, monkeypatch, capsys):
     assert stop.value.code == 2
     assert message in said.err
     assert not said.out
+
+
+def test_a_mistyped_command_is_answered_with_the_near_ones():
+    result = CliRunner().invoke(cli, ["recipe", "compresion"])
+    assert result.exit_code == 2
+    assert "No such command 'compresion'. Did you mean compression?" in result.stderr
+    assert "Did you mean" not in CliRunner().invoke(cli, ["recipe", "xyz"]).stderr
+
+
+def test_one_epoch_needs_no_second_setting():
+    for arguments in (
+        ["compression", "--dataset", "mini_mias", "--set", "training.epochs=1"],
+        ["mias", "--set", "classify.training.epochs=1", "--set", "detect.training.epochs=1"],
+    ):
+        result = CliRunner().invoke(cli, ["recipe", *arguments, "--show-config"])
+        assert result.exit_code == 0, result.output
 
 
 @pytest.mark.slow

@@ -79,6 +79,26 @@ def test_a_configuration_that_names_no_library_is_an_error_not_a_fallback(tmp_pa
     assert "/nowhere/libopenjp2.so, which cannot be loaded" in result.stderr
 
 
+def test_pillows_goes_first_and_another_must_be_asked_for(tmp_path):
+    library = pillows_library()
+    assert "source='pillow'" in run(SHOW, tmp_path).stdout
+    linked = tmp_path / "libmine.so"
+    linked.symlink_to(library)
+    asked = run(f"{SHOW}; {ENCODE}", tmp_path, MAMMO_TF_OPENJPEG=str(linked))
+    assert f"path='{linked}'" in asked.stdout and "source='asked'" in asked.stdout
+    failed = run(SHOW, tmp_path, MAMMO_TF_OPENJPEG="/nowhere.so")
+    assert "MAMMO_TF_OPENJPEG must be pillow, environment, system or the path" in failed.stderr
+
+
+def test_only_the_place_asked_for_is_looked_at(monkeypatch):
+    places = [("a.so", "pillow"), ("b.so", "system")]
+    monkeypatch.setattr(openjpeg, "_found", lambda: iter(places))
+    monkeypatch.setattr(openjpeg, "_users_choice", lambda: "c.so")
+    assert [*openjpeg._candidates()] == [("c.so", "glymurrc"), *places]
+    monkeypatch.setenv("MAMMO_TF_OPENJPEG", "system")
+    assert [*openjpeg._candidates()] == [("b.so", "system")]
+
+
 def test_none_at_all_is_one_clear_sentence(monkeypatch):
     monkeypatch.setattr(openjpeg, "_loaded_by_glymur", lambda: None)
     monkeypatch.setattr(openjpeg, "_candidates", lambda: iter([("/nowhere.so", "system")]))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mammo_tf.config import apply_overrides, differences, parse_like, to_plain
+from mammo_tf.config import apply_overrides, differences, parse_like, to_plain, with_defaults
 from mammo_tf.errors import UserError
 from mammo_tf.models.registry import ModelConfig
 
@@ -124,3 +124,13 @@ def test_the_order_of_assignments_does_not_matter(order):
     assert apply_overrides(Dependent(), ("epochs=9", "epochs=4")) == Dependent(epochs=4)
     with pytest.raises(UserError, match="at most"):
         apply_overrides(Dependent(), ("epochs=1",))
+
+
+def test_keys_that_came_later_get_their_default_not_the_value_asked_for():
+    kept = to_plain(Outer(name="mine", training=Inner(epochs=9)))
+    del kept["shape"], kept["training"]["patience"]
+    now = Outer(shape=(1, 2), training=Inner(patience=3))
+    filled = with_defaults(kept, now)
+    assert filled == to_plain(Outer(name="mine", training=Inner(epochs=9)))
+    del kept["training"]
+    assert with_defaults(kept, now)["training"] == to_plain(Inner())

@@ -4,6 +4,7 @@ import concurrent.futures
 import multiprocessing
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -126,6 +127,9 @@ def test_a_missing_plug_in_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "_decoders", dict)
     path = write_mammogram(tmp_path / "a.dcm", transfer_syntax=uid.JPEG2000Lossless)
     with pytest.raises(CodecError, match=r"run: pip install pylibjpeg .*pylibjpeg-openjpeg"):
+        read_mammogram(path)
+    path = Path(__file__).with_name("data") / "cases" / "j17_jpeg_extended_12_sos00.dcm"
+    with pytest.raises(CodecError, match=r"pip install 'mammo-tf\[jpeg\]'"):
         read_mammogram(path)
     monkeypatch.setitem(sys.modules, "rle.rle", None)
     path = write_mammogram(tmp_path / "a.dcm", transfer_syntax=uid.ExplicitVRLittleEndian)

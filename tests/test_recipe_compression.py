@@ -14,7 +14,12 @@ from mammo_tf.recipes.compression.conclusion import conclusion
 from mammo_tf.recipes.compression.config import PRESETS
 from mammo_tf.recipes.compression.report_experiments import signed
 from mammo_tf.recipes.compression.settings import choose_config
-from mammo_tf.recipes.compression.summarise import summarise, summary_line, write_tables
+from mammo_tf.recipes.compression.summarise import (
+    read_experiments,
+    summarise,
+    summary_line,
+    write_tables,
+)
 from mammo_tf.training.folds import SplitConfig
 
 
@@ -329,3 +334,12 @@ def test_synthetic_patches_stand_among_the_facts():
         facts = dict(_facts(config, task, opened, rows))
         told = [facts["Synthetic patches"]] if "Synthetic patches" in facts else []
         assert [text[: len(found[0])] for text in told] == found
+
+
+def test_a_table_that_cannot_be_read_is_named_and_not_written_over(tmp_path):
+    assert read_experiments(tmp_path) == {}
+    (tmp_path / "summary.csv").write_text("half a ta")
+    with pytest.raises(UserError, match=r"summary.csv is not this recipe's table"):
+        read_experiments(tmp_path)
+    (tmp_path / "summary.csv").write_text("experiment\nsingle\n")
+    assert read_experiments(tmp_path) == {"single": 1}

@@ -1,5 +1,6 @@
 """Run folders: made once, taken up again, never mixed."""
 
+import datetime
 import json
 import os
 
@@ -34,12 +35,51 @@ def test_the_same_configuration_is_taken_up_again(tmp_path):
 
 def test_another_configuration_is_refused_and_nothing_changes(tmp_path):
     open_once(tmp_path)
+    (tmp_path / "cells").mkdir()
     before = (tmp_path / "config.json").read_bytes()
     with pytest.raises(UserError, match=r"training.epochs: 3, now 4"):
         open_once(tmp_path, configuration={"seed": 1, "training": {"epochs": 4}})
     with pytest.raises(UserError, match=r"recipe: compression, now mias"):
         open_once(tmp_path, recipe="mias")
     assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_folder_in_which_nothing_was_computed_takes_another_configuration(tmp_path):
+    open_once(tmp_path)
+    (tmp_path / "data").mkdir()
+    add_to_config(tmp_path, dataset={"name": "ncc"})
+    changed = {"seed": 1, "training": {"epochs": 4}}
+    open_once(tmp_path, configuration=changed)
+    content = read_config(tmp_path)
+    assert content["configuration"] == changed and "dataset" not in content
+
+
+def test_a_phantom_of_other_settings_is_no_start(tmp_path):
+    open_once(tmp_path, configuration={"dataset": "ncc", "phantom": {"scale": 1}, "seed": 1})
+    (tmp_path / "phantom").mkdir()
+    open_once(tmp_path, configuration={"dataset": "ncc", "phantom": {"scale": 1}, "seed": 2})
+    with pytest.raises(UserError, match=r"phantom.scale: 1, now 2"):
+        open_once(tmp_path, configuration={"dataset": "ncc", "phantom": {"scale": 2}, "seed": 2})
+
+
+def test_a_run_of_an_earlier_version_is_taken_up_with_the_defaults_of_later_keys(tmp_path):
+    open_once(tmp_path, configuration={"seed": 1})
+    (tmp_path / "cells").mkdir()
+
+    def complete(kept):
+        return {"jit": False} | kept
+
+    open_once(tmp_path, configuration={"seed": 1, "jit": False}, complete=complete)
+    with pytest.raises(UserError, match=r"jit: False, now True"):
+        open_once(tmp_path, configuration={"seed": 1, "jit": True}, complete=complete)
+
+
+def test_command_and_date_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["mammo-tf", "recipe", "a b"])
+    open_once(tmp_path)
+    content = read_config(tmp_path)
+    assert content["command"] == "mammo-tf recipe 'a b'"
+    assert datetime.datetime.fromisoformat(content["started"]).tzinfo is not None
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):

@@ -202,7 +202,7 @@ def test_the_history_records_the_rate_used():
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"schedule": "step"},
-        {"warmup_epochs": 41},
+        {"warmup_epochs": -1},
         {"weight_decay": -1.0},
         {"label_smoothing": 0.6},
         {"class_weights": "auto"},
@@ -292,3 +292,10 @@ def test_three_class_feeds_that_cannot_work_are_refused():
         fit_classifier(three_class_model(), every, three_class_feed([1, 1]), config, seed=0)
     with pytest.raises(UserError, match=r"from 0 to 2.*3"):
         fit_classifier(three_class_model(), three_class_feed([0, 1, 2, 3]), every, config, seed=0)
+
+
+def test_one_epoch_of_a_configuration_with_a_longer_warm_up():
+    """The warm-up is then all of it: `--set training.epochs=1` needs no second setting."""
+    config = TrainingConfig(epochs=1, learning_rate=0.1, schedule="cosine", warmup_epochs=2)
+    rates = [learning_rate_at(step, config, 10) for step in range(10)]
+    np.testing.assert_allclose(rates, np.arange(1, 11) / 100)

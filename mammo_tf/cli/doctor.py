@@ -127,6 +127,9 @@ def _print(findings: dict) -> None:
         click.echo(f"OpenJPEG {library['version']} ({library['source']}): {library['path']}")
     decoders = ", ".join(name for name, there in findings["decoders"].items() if there)
     click.echo(f"DICOM decoders: {decoders or 'none'}")
+    if not all(findings["decoders"].values()):
+        missing = ", ".join(name for name, there in findings["decoders"].items() if not there)
+        click.echo(f"  not read: {missing} (pip install 'mammo-tf[jpeg]')")
     click.echo(f"Devices: {', '.join(findings['devices'])}; {findings['cpu_cores']} CPU cores")
     click.echo(f"Free disk: {findings['disk_free_gb']} GB")
     for problem in findings["problems"]:

@@ -1,5 +1,6 @@
 """The `mammo-tf` command. Imports nothing heavy until a command runs."""
 
+import difflib
 import errno
 import importlib
 import os
@@ -32,6 +33,12 @@ class LazyGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         module, attribute = self.lazy[cmd_name][0].split(":")
         return getattr(importlib.import_module(module), attribute)
+
+    def resolve_command(self, ctx, args):
+        near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=3)
+        if near and args[0] not in near:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx, formatter):
         rows = [(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mammo_tf.cli.options import print_config
-from mammo_tf.config import to_plain
+from mammo_tf.config import to_plain, with_defaults
 from mammo_tf.data_source import DataPaths, OpenData, open_data
 from mammo_tf.files import write_json
 from mammo_tf.recipe_config import RecipeConfig
@@ -42,7 +42,12 @@ def open_run(
     Raises:
         UserError: If something the user gave cannot be used; nothing is lost.
     """
-    with open_run_folder(run_dir, recipe=name, configuration=to_plain(config)) as folder:
+    with open_run_folder(
+        run_dir,
+        recipe=name,
+        configuration=to_plain(config),
+        complete=lambda kept: with_defaults(kept, config),
+    ) as folder:
         data = open_data(
             config.dataset,
             paths,

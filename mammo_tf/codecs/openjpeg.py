@@ -1,8 +1,10 @@
 """Finds OpenJPEG and hands it to glymur, so that nobody has to install a system package.
 
-`pip install glymur` ships no codec, but Pillow's wheel carries one. glymur decides at import which
-library it loads, so `configure` must run before anything imports glymur; every function of
-`mammo_tf.codecs` sees to that itself. Nothing is written into the user's home.
+`pip install glymur` ships no codec, but Pillow's wheel carries one, of a version that is pinned
+with it. So it goes before the system's, which changes with any update; MAMMO_TF_OPENJPEG asks for
+another. glymur decides at import which library it loads, so `configure` must run before anything
+imports glymur; every function of `mammo_tf.codecs` sees to that itself. Nothing is written into
+the user's home.
 """
 
 import configparser
@@ -28,6 +30,8 @@ _SYSTEM_NAMES = {
     ),
     "win32": ("openjp2.dll",),
 }
+VARIABLE = "MAMMO_TF_OPENJPEG"  # one of _SOURCES, or the library's path
+_SOURCES = ("pillow", "environment", "system")
 _REMEDY = (
     "Install Pillow from a wheel (pip install --force-reinstall pillow) or the system's OpenJPEG "
     "(e.g. apt-get install libopenjp2-7)."
@@ -44,9 +48,9 @@ class OpenJpegLibrary:
     Attributes:
         path: File or library name that was loaded.
         version: OpenJPEG's version, e.g. "2.5.4".
-        source: "glymurrc" (the user's own glymur configuration), "system", "environment" (the
-            Python prefix, as conda has it), "pillow", or "glymur" (glymur was imported before
-            and had found one).
+        source: "asked" (MAMMO_TF_OPENJPEG), "glymurrc" (the user's own glymur configuration),
+            "pillow", "environment" (the Python prefix, as conda has it), "system", or
+            "glymur" (glymur was imported before and had found one).
     """
 
     path: str
@@ -55,7 +59,7 @@ class OpenJpegLibrary:
 
 
 def configure() -> OpenJpegLibrary:
-    """Makes glymur use an OpenJPEG: the user's choice, the system's, or the one in Pillow's wheel.
+    """Makes glymur use an OpenJPEG: the one asked for, or Pillow's, or the system's.
 
     Cheap after the first call, and safe from several threads.
 
@@ -94,6 +98,11 @@ def _configure() -> OpenJpegLibrary:
         if loaded is not None:
             return _ready(OpenJpegLibrary(path, loaded[1], source))
     found = f" ({'; '.join(tried)})" if tried else ""
+    if os.environ.get(VARIABLE):
+        raise CodecError(
+            f"{VARIABLE} must be {', '.join(_SOURCES)} or the path of an OpenJPEG 2.4 or later"
+            f"{found}. Received: {os.environ[VARIABLE]}."
+        )
     raise CodecError(f"No OpenJPEG 2.4 or later was found{found}. {_REMEDY}")
 
 
@@ -119,17 +128,27 @@ def _loaded_by_glymur() -> tuple[str, str] | None:
 
 
 def _candidates() -> Iterator[tuple[str, str]]:
-    configured = _users_choice()
+    asked = os.environ.get(VARIABLE)
+    if asked and asked not in _SOURCES:
+        yield asked, "asked"
+        return
+    configured = None if asked else _users_choice()
     if configured:
         yield configured, "glymurrc"
+    for path, source in _found():
+        if asked in (None, "", source):
+            yield path, source
+
+
+def _found() -> Iterator[tuple[str, str]]:
+    """Every place, in the order of `_SOURCES`."""
+    for folder in _pillow_folders():
+        for path in sorted(folder.glob("libopenjp2*")):
+            yield str(path), "pillow"
+    for path in sorted(Path(sys.prefix, "lib").glob("libopenjp2*")):
+        yield str(path), "environment"
     for name in _SYSTEM_NAMES.get(sys.platform, ("libopenjp2.so.7", "libopenjp2.so")):
         yield name, "system"
-    for folder, pattern, source in (
-        (Path(sys.prefix, "lib"), "libopenjp2*", "environment"),
-        *((folder, "libopenjp2*", "pillow") for folder in _pillow_folders()),
-    ):
-        for path in sorted(folder.glob(pattern)):
-            yield str(path), source
 
 
 def _pillow_folders() -> list[Path]:

@@ -23,7 +23,6 @@ _JPEG2000 = frozenset(uid.JPEG2000TransferSyntaxes) | {
 }
 _JPEG = frozenset(uid.JPEGTransferSyntaxes) | frozenset(uid.JPEGLSTransferSyntaxes)
 _ALWAYS_LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless}
-_PLUGINS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -245,9 +244,14 @@ def _undecodable(header: Header) -> DataError:
 
 def _unsupported(header: Header) -> DataError | CodecError:
     syntax = header.transfer_syntax
-    if syntax in _JPEG2000 | _JPEG:
+    if syntax in _JPEG:  # an extra: its licence is the GPL
         return CodecError(
-            f"{header.name}: no decoder for {syntax.name}; run: pip install {_PLUGINS}"
+            f"{header.name}: no decoder for {syntax.name}; run: pip install 'mammo-tf[jpeg]'"
+        )
+    if syntax in _JPEG2000:
+        return CodecError(
+            f"{header.name}: no decoder for {syntax.name}; "
+            "run: pip install pylibjpeg pylibjpeg-openjpeg"
         )
     return DataError(
         f"{header.name}: the transfer syntax {syntax.name} is not read; "

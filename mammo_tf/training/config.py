@@ -23,7 +23,7 @@ class TrainingConfig:
         learning_rate: Of Adam. The paper's text gives 0.5, with which Adam diverges: a slip.
         schedule: "constant"; "cosine" from `learning_rate` down to a hundredth of it; "staircase",
             times 0.9 every 30 epochs, as Peterka et al. 2020.
-        warmup_epochs: Epochs over which the rate first rises from 0.
+        warmup_epochs: Epochs over which the rate first rises from 0; at most all of them.
         beta_1: Of Adam; the paper's.
         beta_2: Of Adam; the paper's.
         epsilon: Of Adam; the paper's.
@@ -69,7 +69,7 @@ class TrainingConfig:
         check_range("epochs", self.epochs, 1, 100_000)
         check_range("batch_size", self.batch_size, 2, 65_536)
         check_range("learning_rate", self.learning_rate, 1e-9, 10)
-        check_range("warmup_epochs", self.warmup_epochs, 0, self.epochs)
+        check_range("warmup_epochs", self.warmup_epochs, 0, 100_000)
         check_range("beta_1", self.beta_1, 0, 0.99999)
         check_range("beta_2", self.beta_2, 0, 0.9999999)
         check_range("epsilon", self.epsilon, 1e-12, 1)

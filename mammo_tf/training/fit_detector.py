@@ -25,7 +25,7 @@ class DetectorTrainingConfig:
         batch_size: Images a step; 32 in SSD.
         optimizer: "adamw", or "sgd" with momentum 0.9 as in SSD.
         learning_rate: Its highest value; it falls to a hundredth along a cosine. 1e-3 in SSD.
-        warmup_epochs: Epochs over which the rate first rises from 0.
+        warmup_epochs: Epochs over which the rate first rises from 0; at most all of them.
         weight_decay: 5e-4 in SSD.
         clip_norm: Longest gradient; longer ones are shortened.
         ema_momentum: The weights kept are a moving average; None for the last ones themselves.
@@ -70,7 +70,7 @@ class DetectorTrainingConfig:
             "epochs": (1, 100_000),
             "batch_size": (1, 4096),
             "learning_rate": (1e-9, 10),
-            "warmup_epochs": (0, self.epochs),
+            "warmup_epochs": (0, 100_000),
             "weight_decay": (0, 1),
             "clip_norm": (1e-3, 1e6),
             "lesion_copies": (1, 1000),

@@ -29,7 +29,7 @@ def learning_rate_at(step: int, config: TrainingConfig, steps_per_epoch: int) ->
         >>> learning_rate_at(0, TrainingConfig(learning_rate=0.1, warmup_epochs=1), 10)
         0.01
     """
-    warmup = round(config.warmup_epochs * steps_per_epoch)
+    warmup = round(min(config.warmup_epochs, config.epochs) * steps_per_epoch)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     if config.schedule == "constant":

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mammo_tf.codecs.cratios import format_cratio
+from mammo_tf.errors import UserError
 from mammo_tf.evaluation import (
     Comparison,
     Estimate,
@@ -200,12 +201,25 @@ def write_tables(run_dir: Path, rows: Sequence[Row]) -> None:
 
 
 def read_experiments(run_dir: Path) -> dict[str, int]:
-    """Returns the repeats of each experiment that a run folder's summary.csv has; {} if none."""
-    try:
-        with (run_dir / "summary.csv").open(encoding="utf-8", newline="") as lines:
-            found = [(row["experiment"], row["repeats"]) for row in csv.DictReader(lines)]
-    except (OSError, KeyError, ValueError, csv.Error):
+    """Returns the repeats of each experiment that a run folder's summary.csv has; {} if none.
+
+    Raises:
+        UserError: If the file is there and is no such table.
+    """
+    path = run_dir / "summary.csv"
+    if not path.exists():
         return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = csv.DictReader(lines)
+            if "experiment" not in (rows.fieldnames or ()):
+                raise ValueError
+            found = [(row["experiment"], row.get("repeats", "1")) for row in rows]
+    except (ValueError, csv.Error):
+        raise UserError(
+            f"{path} is not this recipe's table, so what the folder holds is not known. Delete it "
+            "to have it written again from the experiments that are asked for."
+        ) from None
     return {
         name: min(int(count), MAX_REPEATS)
         for name, count in found
