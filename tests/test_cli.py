@@ -134,6 +134,15 @@ def test_a_mistyped_command_is_answered_with_the_near_ones():
     assert "Did you mean" not in CliRunner().invoke(cli, ["recipe", "xyz"]).stderr
 
 
+def test_a_shell_completes_commands_of_recipes(monkeypatch):
+    monkeypatch.setenv("COMP_WORDS", "mammo-tf recipe com")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    result = CliRunner().invoke(
+        cli, prog_name="mammo-tf", env={"_MAMMO_TF_COMPLETE": "bash_complete"}
+    )
+    assert result.stdout == "plain,compression\n"
+
+
 def test_one_epoch_needs_no_second_setting():
     for arguments in (
         ["compression", "--dataset", "mini_mias", "--set", "training.epochs=1"],
