@@ -21,6 +21,7 @@ from mammo_tf.evaluation import DetectionScores, Estimate, Froc, ScoredFold
 from mammo_tf.files import read_checked_json, write_checked_json
 from mammo_tf.models.ssd import Detections
 from mammo_tf.pipelines.catalog import Catalog, read_catalog
+from mammo_tf.pipelines.detection.detector import Detector, describe_detector
 from mammo_tf.pipelines.detection.examples import detection_task
 from mammo_tf.pipelines.detection.parts import read_parts
 from mammo_tf.pipelines.detection.scores import scored_image
@@ -143,6 +144,21 @@ class TestSettings:
             model = detect.build_model(DetectConfig(weights=weights, **options), ("lesion",))
             assert model.backbone == "efficientnet_lite0"
         assert given == ["imagenet", "some.pth"]
+
+    def test_a_detector_begins_with_the_weights_of_another(self, tmp_path):
+        options, names = {"image_size": 96}, ("benign", "malignant")
+        known = detect.build_model(DetectConfig(**options), names)
+        known.save_weights(tmp_path / "model.weights.h5")
+        describe_detector(Detector(known, names), tmp_path)
+        config = DetectConfig(start=str(tmp_path), **options)
+        new = detect.build_model(config, names)
+        for expected, got in zip(known.get_weights(), new.get_weights(), strict=True):
+            np.testing.assert_array_equal(got, expected)
+        for other, said in (({"image_size": 128}, "image_shape"), ({"variant": "ssd512"}, "make")):
+            with pytest.raises(UserError, match=f"`detect.start` must be .*{said}"):
+                detect.build_model(dataclasses.replace(config, **other), names)
+        with pytest.raises(UserError, match="None is at"):
+            detect.build_model(dataclasses.replace(config, start="nowhere"), names)
 
     def test_the_command_knows_the_same_parts(self):
         # It has its own list so as to import nothing.

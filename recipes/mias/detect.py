@@ -11,11 +11,12 @@ import numpy as np
 
 from mammo_tf.config import to_plain
 from mammo_tf.data_source import OpenData
+from mammo_tf.errors import UserError
 from mammo_tf.models.efficientnet_lite0 import find_weights, load_backbone
 from mammo_tf.models.ssd import SSD, Detections
 from mammo_tf.models.ssd.vgg16_weights import load_vgg16_weights
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
-from mammo_tf.pipelines.detection.detector import Detector
+from mammo_tf.pipelines.detection.detector import Detector, load_detector
 from mammo_tf.pipelines.detection.parts import keep_parts
 from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.task import Task
@@ -160,11 +161,32 @@ def build_model(config: DetectConfig, class_names: Sequence[str]) -> SSD:
         image_shape=(height, width, 3),
         dropout=config.dropout,
     )
+    if config.start is not None:
+        start_from(model, config.start)
+        return model
     if config.backbone == "vgg16" and config.weights != "none":
         load_vgg16_weights(model, config.weights)
     if config.backbone == "efficientnet_lite0" and config.weights != "none":
         load_backbone(model, find_weights(config.weights))
     return model
+
+
+def start_from(model: SSD, folder: str) -> None:
+    """Puts the weights of a trained detector into a new one.
+
+    Raises:
+        UserError: If there is none, or it is of another make.
+        DataError: If it is damaged.
+    """
+    known = load_detector(folder).model
+    for name in ("variant", "backbone", "image_shape", "num_classes"):
+        mine, its = getattr(model, name), getattr(known, name)
+        if mine != its:
+            raise UserError(
+                f"`detect.start` must be a detector of the same make. Received: {folder}, whose "
+                f"{name} is {its}; this one's is {mine}."
+            )
+    model.set_weights(known.get_weights())
 
 
 def weights_path(run_dir: Path, detected: DetectedFold) -> Path:
@@ -239,7 +261,7 @@ def _read(job: Job, config: DetectConfig, store: CellStore) -> DetectedFold:
     keep_parts(folder, job.split, job.task, job.parts)
     kept = read_found(folder, job.task, job.scored)
     if kept is None:
-        model = build_model(replace(config, weights="none"), names)
+        model = build_model(replace(config, weights="none", start=None), names)
         store.load_weights(job.cell, model)
         detector = Detector(model, names, config.num_symmetries)
         plain, seconds = look(job.task, job.scored, detector)

@@ -21,6 +21,9 @@ class DetectConfig:
         dropout: Of the light backbone.
         weights: For VGG-16 and EfficientNet-Lite0: "imagenet", or a Keras VGG16 weights file and
             a .pth file; "none" for random weights, which must be asked for.
+        start: Folder of a trained detector of the same make, RUN/cells/NAME; training begins with
+            its weights. None for `weights`. None of this run's test images may be among those
+            that it learned from, which cannot be checked between data sets.
         splits: "patient" (no patient in two parts: the one to believe), "poster" (turned copies
             of images with lesions divided at random: a leak, shown for comparison), or both; None
             for both, but for "patient" alone where a data set has a split of its own.
@@ -39,6 +42,7 @@ class DetectConfig:
     image_size: int | None = None
     dropout: float = 0.0
     weights: str = "imagenet"
+    start: str | None = None
     splits: tuple[str, ...] | None = None
     poster_epochs: int = 30
     poster_repeats: int = 1

@@ -102,7 +102,7 @@ def _run_parts(
     # What cannot be built, weights that cannot be had, is told of now.
     if "classify" in parts:
         make_classifier(config.classify)
-    if "detect" in parts and config.detect.backbone != "light":
+    if "detect" in parts and (config.detect.start or config.detect.backbone != "light"):
         build_model(config.detect, BOX_CLASSES)
     if "classify" in parts:
         classified = classify(opened, division, config.classify, folder, config.seed)
