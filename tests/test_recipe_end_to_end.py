@@ -120,7 +120,7 @@ def test_the_report_says_phantom_and_needs_no_other_file(finished):
     folder, _ = finished
     page = (folder / "report.html").read_text()
     assert re.search(r"<title>PHANTOM", page)
-    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+    assert not re.search(r'src="(?!data:)|<link|href="(?!data:|#|https?://)', page)
     assert page.count('<img src="data:image/svg') >= 7
 
 
