@@ -203,21 +203,23 @@ def test_the_summary_compares_each_row_with_the_right_one():
         ("cigan", True)
     }
     said = answer(found, config)
-    assert "helped" in said[0] or "told" in said[0]
+    assert "cannot be told" in said[0] and "too few trainings" in said[0]
     assert said[1].startswith("The paper's change is +0.050")
 
 
 def test_the_answer_is_one_of_three_by_this_much():
-    assert verdict(Estimate(0.05, 0.01, 0.09), 0.02) == "helped"
-    assert verdict(Estimate(-0.01, -0.03, 0.019), 0.02) == "did not help"
-    assert verdict(Estimate(0.01, -0.01, 0.02), 0.02) == "cannot be told"
-    assert verdict(Estimate(np.nan, np.nan, np.nan), 0.02) == "cannot be told"
-    text = sentence(Estimate(0.05, 0.01, 0.09), 0.02, "net", 0.25)
+    assert verdict(Estimate(0.05, 0.01, 0.09), 0.02, 3) == "helped"
+    assert verdict(Estimate(-0.01, -0.03, 0.019), 0.02, 3) == "did not help"
+    assert verdict(Estimate(0.01, -0.01, 0.02), 0.02, 3) == "cannot be told"
+    assert verdict(Estimate(np.nan, np.nan, np.nan), 0.02, 3) == "cannot be told"
+    assert verdict(Estimate(0.05, 0.01, 0.09), 0.02, 2) == "cannot be told"  # two trainings
+    assert "too few trainings" in sentence(Estimate(0.05, 0.01, 0.09), 0.02, "net", 0.25, 1)
+    text = sentence(Estimate(0.05, 0.01, 0.09), 0.02, "net", 0.25, 3)
     assert text == (
         "ciGAN helped: AUROC +0.050 (95 % CI +0.010 to +0.090) with 25% more patches, painted, in "
         "net."
     )
-    assert "a gain of 0.02 is ruled out" in sentence(Estimate(0, -0.01, 0.01), 0.02, "net", 0.5)
+    assert "a gain of 0.02 is ruled out" in sentence(Estimate(0, -0.01, 0.01), 0.02, "net", 0.5, 3)
 
 
 def test_turns_are_counted_after_pretraining():

@@ -105,7 +105,7 @@ def _content(findings: Findings, config: CiganRecipeConfig) -> dict:
     return {
         "is_phantom": findings.task.is_phantom,
         "answer": answer(summary, config),
-        "verdict": verdict(summary.primary, config.margin),
+        "verdict": verdict(summary.primary, config.margin, summary.repeats),
         "auroc_change": plain(summary.primary),
         "p_value": _number(summary.primary_p),
         "repeats": findings.repeats,

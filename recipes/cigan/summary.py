@@ -47,6 +47,7 @@ class Summary:
         primary_p: Its p-value, of one test.
         additions: Each addition against the same network without; Holm's correction over them.
         controls: ciGAN against pasted lesions and oversampling of the same share; likewise.
+        repeats: Trainings of each row.
     """
 
     rows: dict[Arm, dict[str, Estimate]]
@@ -54,6 +55,7 @@ class Summary:
     primary_p: float
     additions: Sequence[Versus]
     controls: Sequence[Versus]
+    repeats: int
 
 
 def summarise(scored: Scored, config: CiganRecipeConfig) -> Summary:
@@ -83,6 +85,7 @@ def summarise(scored: Scored, config: CiganRecipeConfig) -> Summary:
         primary_p=two_sided_p(change),
         additions=_versus(scored, pairs, config.margin),
         controls=_versus(scored, [pair for pair in rivals if pair[1] in scored], config.margin),
+        repeats=len(scored[primary]),
     )
 
 
