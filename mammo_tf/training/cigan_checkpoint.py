@@ -34,13 +34,13 @@ class CiganProgress:
     history: list[dict] = field(default_factory=list)
 
 
-def save_checkpoint(folder: str | os.PathLike, variables, progress: CiganProgress, settings: dict):
+def save_checkpoint(folder: str | os.PathLike, variables, progress, settings: dict):
     """Writes all in one file, which replaces the last one in one step.
 
     Args:
         folder: Folder of the training.
         variables: Keras variables, see `CiganSteps.variables`.
-        progress: Where the training is.
+        progress: Where the training is, a dataclass.
         settings: Plain values that decide its numbers.
     """
     arrays = {f"v{k}": keras.ops.convert_to_numpy(value) for k, value in enumerate(variables)}
@@ -50,13 +50,14 @@ def save_checkpoint(folder: str | os.PathLike, variables, progress: CiganProgres
     write_bytes(Path(folder) / NAME, stream.getvalue())
 
 
-def load_checkpoint(folder: str | os.PathLike, variables, settings: dict) -> CiganProgress:
+def load_checkpoint(folder: str | os.PathLike, variables, settings: dict, *, begin=CiganProgress):
     """Sets the variables to those kept, and returns where the training was.
 
     Args:
         folder: Folder of the training; without a checkpoint it begins.
         variables: Keras variables, see `CiganSteps.variables`.
         settings: Plain values that decide its numbers.
+        begin: The dataclass of the progress; without arguments, that of a training that begins.
 
     Raises:
         UserError: If the checkpoint was made with other settings, such as another patch size.
@@ -64,7 +65,7 @@ def load_checkpoint(folder: str | os.PathLike, variables, settings: dict) -> Cig
     """
     path = Path(folder) / NAME
     if not path.exists():
-        return CiganProgress()
+        return begin()
     about, arrays = read_checkpoint(path)
     changed = differences(about["settings"], json.loads(json.dumps(settings)))
     if changed:
@@ -77,7 +78,7 @@ def load_checkpoint(folder: str | os.PathLike, variables, settings: dict) -> Cig
         raise DataError(f"{path} holds weights of other networks than its settings say.")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return CiganProgress(**about["progress"])
+    return begin(**about["progress"])
 
 
 def read_checkpoint(path: str | os.PathLike) -> tuple[dict, list[np.ndarray]]:
