@@ -1,6 +1,7 @@
 """Training GLAM: it learns where lesions are from image labels; a kill changes nothing."""
 
 import dataclasses
+import itertools
 
 import keras
 import numpy as np
@@ -56,7 +57,7 @@ def test_each_stage_changes_its_own_networks(images, tmp_path):
     )
     changed = [
         [bool((a != b).any()) for a, b in zip(old, new, strict=True)]
-        for old, new in zip(states, states[1:], strict=False)
+        for old, new in itertools.pairwise(states)
     ]
     assert changed == [[True, False], [False, True], [True, True]]
     assert [set(entry) for entry in history] == [

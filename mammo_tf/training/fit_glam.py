@@ -147,8 +147,8 @@ def _say_memory(model, config: GlamTrainingConfig, on_start) -> None:
     most = config.most_memory_gb
     if most is not None and needed > most:
         raise UserError(
-            f"Training takes about {needed:.1f} GB, more than the {most:g} GB allowed. Take smaller "
-            "images or crops, fewer crops, or a smaller batch."
+            f"Training takes about {needed:.1f} GB, more than the {most:g} GB allowed. Take "
+            "smaller images or crops, fewer crops, or a smaller batch."
         )
     if on_start is not None:
         on_start(f"Training takes about {needed:.1f} GB of memory beside the images.")

@@ -94,9 +94,8 @@ class GlamSteps:
 def memory_bytes(model: GLAM, config: GlamTrainingConfig) -> int:
     """Returns about how many bytes the largest stage of a training takes.
 
-    What every layer of a network gives is kept for the gradient, and a gradient of the largest goes
-    back; each weight has its gradient and Adam's two moments beside it. Workspace of convolutions is
-    not counted.
+    What every layer of a network gives is kept for the gradient; each weight has its gradient and
+    Adam's two moments beside it. Workspace of convolutions is not counted.
     """
     sizes = {
         "global": config.batch_size * _activations(model.global_network),
@@ -112,5 +111,5 @@ def memory_bytes(model: GLAM, config: GlamTrainingConfig) -> int:
 
 def _activations(network: keras.Model) -> int:
     """Numbers that the layers of a network give for one example."""
-    outputs = [layer.output for layer in network.layers if not isinstance(layer.output, dict)]
+    outputs = keras.tree.flatten([layer.output for layer in network.layers])
     return sum(math.prod(output.shape[1:]) for output in outputs)
