@@ -21,7 +21,9 @@ from mammo_tf.dicom import read_mammogram
 from mammo_tf.errors import UserError
 from mammo_tf.images import read_display_image
 from mammo_tf.models.ssd import SSD
+from mammo_tf.pipelines.detection.card import FOUND, write_card
 from mammo_tf.pipelines.detection.detector import Detector, describe_detector, load_detector
+from mammo_tf.report import overlay
 from mammo_tf.report.overlay import DETECTION_COLOUR
 from mammo_tf.testing import make_breast, write_mammogram
 
@@ -141,6 +143,7 @@ def test_what_is_written(run, trained, png, tmp_path):
         "weights": "model.weights.h5",
         "sha256": hashlib.sha256(trained.read_bytes()).hexdigest(),
         "class_names": list(NAMES),
+        "card": None,
     }
     assert result["settings"]["threshold"] == 0.6
     assert "not a medical device" in result["notice"]
@@ -151,7 +154,8 @@ def test_the_picture_has_the_image_s_shape_and_its_boxes(run, trained, png, brea
     run(trained, png, "--max-boxes", "1")
     result = json.loads((tmp_path / "out" / "left.json").read_text("utf-8"))
     drawn = np.asarray(Image.open(tmp_path / "out" / "left.png"))
-    assert drawn.shape == (90, 60, 3)
+    assert drawn.shape[1:] == (60, 3) and len(drawn) > 90  # a strip of text below
+    assert (drawn[90:].min(axis=2) > 200).any()
     ((top, left, bottom, right),) = edges(result)
     row, column = int((top + bottom) / 2), int((left + right) / 2)
     assert tuple(drawn[row, int(left)]) == DETECTION_COLOUR
@@ -162,7 +166,36 @@ def test_a_large_image_gives_a_smaller_picture_of_the_same_aspect(run, trained, 
     path = write_pgm(tmp_path / "large.pgm", make_breast(2400, 1800, bits=8), 255)
     assert run(trained, path).exit_code == 0
     with Image.open(tmp_path / "out" / "large.png") as drawn:
-        assert drawn.size == (1200, 1600)
+        assert drawn.width == 1200 and 1600 < drawn.height < 1700  # a strip of text below
+
+
+def test_the_picture_says_threshold_and_research_only(run, trained, png, monkeypatch):
+    said = []
+    add = overlay.add_footer
+    monkeypatch.setattr(overlay, "add_footer", lambda *words: said.append(words[1]) or add(*words))
+    assert run(trained, png, "--threshold", "0.35").exit_code == 0
+    (text,) = said
+    assert "Research only, not a medical device" in text and "at least 0.35" in text
+
+
+def test_an_image_without_a_breast_is_told_of(run, trained, png, tmp_path):
+    black = tmp_path / "black.png"
+    Image.fromarray(np.zeros((90, 60), np.uint8)).save(black)
+    done = run(trained, black, "--json")
+    assert "Note: black.png: no breast is to be seen" in done.stderr
+    assert "no breast" in json.loads(done.stdout)[0]["notes"][-1]
+    done = run(trained, png, "--json")
+    assert "no breast" not in done.stderr and json.loads(done.stdout)[0]["notes"] == []
+
+
+@pytest.mark.parametrize(("value", "warned"), [(0.0, True), (0.4, False)])
+def test_a_detector_that_found_nothing_is_warned_of(run, copied, png, value, warned):
+    measured = {FOUND: (value, value, 0.5)}
+    write_card(copied.parent, data="phantom", split="folds", measured=measured)
+    done = run(copied, png, "--json")
+    assert ("found none of the lesions" in done.stderr) == warned
+    card = json.loads(done.stdout)[0]["model"]["card"]
+    assert card["measured"][FOUND]["value"] == value
 
 
 @pytest.mark.parametrize("keyword", ["PixelSpacing", "ImagerPixelSpacing"])

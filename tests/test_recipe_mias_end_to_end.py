@@ -17,6 +17,7 @@ from PIL import Image
 from mammo_tf.cli import main as cli_main
 from mammo_tf.datasets.build import build_dataset
 from mammo_tf.files import read_checked_json
+from mammo_tf.pipelines.detection.card import FOUND, read_card
 from mammo_tf.pipelines.detection.detector import load_detector
 from mammo_tf.recipes.mias import combine, detect, proposals
 from mammo_tf.training import classifier_cells
@@ -129,6 +130,10 @@ class TestRun:
         for name in DETECTORS:
             names = {path.name for path in (folder / "cells" / name).iterdir()}
             assert {"model.weights.h5", "detector.json", "detections.json"} <= names
+            card = read_card(folder / "cells" / name)
+            kind = "by patient" if "patient" in name else "poster's kind, test"
+            rows = [row for row in read_csv(folder / "summary.csv") if row["set"] == kind]
+            assert f"{card['measured'][FOUND]['value']:.6f}" in {row["value"] for row in rows}
             assert load_detector(folder / "cells" / name).class_names == ("benign", "malignant")
 
     def test_the_summary_and_what_is_printed(self, finished):

@@ -96,7 +96,7 @@ def predict(
 
     WEIGHTS is the model.weights.h5 of a trained detector; its detector.json must lie beside it.
     For each IMAGE two files are written: NAME.json, the boxes in pixels and mm, and NAME.png, the
-    boxes drawn over the image.
+    boxes drawn over the image, with the threshold and that it is for research only below.
 
     \b
     On a film of mini-MIAS, with a detector of `mammo-tf recipe mias`:
@@ -122,6 +122,7 @@ def predict(
         allow_for_processing=allow_for_processing,
     )
     _import_backend()
+    from mammo_tf.pipelines.detection.card import found_nothing, read_card
     from mammo_tf.pipelines.detection.detector import find_weights, load_detector
 
     weights = find_weights(weights)
@@ -129,7 +130,13 @@ def predict(
     detector = load_detector(weights)
     if settings.threshold is None:
         settings = replace(settings, threshold=detector.threshold)
-    about = _describe_run(model, weights, detector, settings)
+    card = read_card(weights.parent)
+    if found_nothing(card):
+        _say(
+            "Warning: this detector found none of the lesions that its own run tested it on; what "
+            "it finds here means nothing."
+        )
+    about = _describe_run(model, weights, detector, settings, card)
     results, failures = _predict_all(detector, targets, settings, about)
     if as_json:
         import json
@@ -199,7 +206,9 @@ def _targets(images: list[Path], out: Path, weights: Path) -> list[tuple[Path, P
     return targets
 
 
-def _describe_run(kind: str, weights: Path, detector, settings: _Settings) -> dict:
+def _describe_run(
+    kind: str, weights: Path, detector, settings: _Settings, card: dict | None
+) -> dict:
     """What every result says about the model and the options."""
     import hashlib
 
@@ -213,6 +222,7 @@ def _describe_run(kind: str, weights: Path, detector, settings: _Settings) -> di
         "weights": safe_name(weights),
         "sha256": digest,
         "class_names": list(detector.class_names),
+        "card": card,
     }
     return {"mammo_tf": __version__, "model": model, "settings": asdict(settings)}
 
@@ -239,7 +249,8 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
             if len(targets) > 1:
                 _say(f"Error: {failures[-1]}")
             continue
-        for note in image.notes:
+        notes = [*image.notes, *_blank_notes(image.pixels)]
+        for note in notes:
             _say(f"Note: {safe_name(path)}: {note}")
         if image.pixels.dtype.itemsize > 1 and not has_spread:
             has_spread = True
@@ -248,11 +259,20 @@ def _predict_all(detector, targets, settings: _Settings, about: dict):
                 "over 0 to 255, likewise in every such image."
             )
         result, picture = _predict_one(detector, image, settings)
-        result = {"file": safe_name(path), "notice": NOTICE, **about, **result}
+        result = {"file": safe_name(path), "notice": NOTICE, **about, **result, "notes": notes}
         write_bytes(png_path, png_bytes(picture))
         write_json(json_path, result)
         results.append(result)
     return results, failures
+
+
+def _blank_notes(pixels) -> list[str]:
+    """Says of an image without a breast in it that whatever is found means nothing."""
+    from mammo_tf.breast import breast_mask
+
+    if pixels.min() < pixels.max() and breast_mask(pixels).any():
+        return []
+    return ["no breast is to be seen in it; what is found in it means nothing"]
 
 
 def _reason(error: Exception, path: Path, name: str) -> str:
@@ -280,7 +300,7 @@ def _predict_one(detector, image, settings: _Settings):
     """Returns what was found in one image as plain values, and the picture."""
     from mammo_tf.pipelines.detection.findings import describe_findings
     from mammo_tf.pipelines.geometry import spread_to_8_bits
-    from mammo_tf.report.overlay import draw_detections
+    from mammo_tf.report.overlay import add_footer, draw_detections
 
     pixels = spread_to_8_bits(image.pixels)
     options = {"min_score": settings.threshold, "max_boxes": settings.max_boxes}
@@ -312,7 +332,8 @@ def _predict_one(detector, image, settings: _Settings):
         captions=captions,
         max_side=_OVERLAY_SIDE,
     )
-    return result, picture
+    footer = f"{NOTICE} Shown: score of at least {settings.threshold:g}."
+    return result, add_footer(picture, footer)
 
 
 def _print_table(results: list[dict], out: Path) -> None:

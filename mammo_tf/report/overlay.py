@@ -77,6 +77,34 @@ def draw_detections(
     return np.asarray(picture).copy()
 
 
+def add_footer(picture: np.ndarray, text: str) -> np.ndarray:
+    """Returns a picture with text on a black strip below it; the picture itself stays as it is.
+
+    Args:
+        picture: (height, width, 3) uint8.
+        text: Broken into as many lines as the width needs.
+
+    Returns:
+        (height + strip, width, 3) uint8.
+    """
+    height, width, _ = picture.shape
+    size = max(_SMALLEST_FONT, round(max(height, width) / 75))
+    font = ImageFont.load_default(size=size)
+    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and draw.textlength(longer, font=font) > width - size:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    strip = Image.new("RGB", (width, round(1.4 * size * len(lines) + size)))
+    ImageDraw.Draw(strip).multiline_text(
+        (size // 2, size // 2), "\n".join(lines), fill=TRUTH_COLOUR, font=font, spacing=0.3 * size
+    )
+    return np.concatenate([picture, np.asarray(strip)])
+
+
 def png_bytes(array: np.ndarray) -> bytes:
     """Encodes a picture as PNG.
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import click
 from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
 from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.errors import UserError
+from mammo_tf.evaluation import Estimate
 from mammo_tf.evaluation.coco import import_pycocotools
 from mammo_tf.files import write_json, write_text
+from mammo_tf.pipelines.detection.card import FOUND, write_card
 from mammo_tf.pipelines.detection.detector import set_threshold
 from mammo_tf.pipelines.tasks.detection import BOX_CLASSES
 from mammo_tf.recipes.mias.classify import ClassifyResult, classify, make_classifier
@@ -112,6 +115,7 @@ def _run_parts(
         for fold in detected:
             threshold = score_at_rate(images_of([fold], "lesion", ("validation",)))
             set_threshold(weights_path(folder, fold).parent, threshold)
+        _write_cards(folder, opened, detected, scores, config)
         log_pictures(folder, detected)
         _write_detections(folder, detected)
     if "combine" in parts:
@@ -127,6 +131,40 @@ def _run_parts(
         )
         scores += [combined.before, combined.after]
     return Results(classified, detected, tuple(scores), combined)
+
+
+def _write_cards(
+    folder: Path,
+    opened: OpenData,
+    detected: Sequence[DetectedFold],
+    scores: Sequence[Scores],
+    config: MiasConfig,
+) -> None:
+    """A model card beside each detector's weights; all of a split have that split's numbers."""
+    catalog = opened.catalog
+    kind = "PHANTOM (synthetic images): " if catalog.is_phantom else ""
+    by_name = {score.name: score for score in scores}
+    for fold in detected:
+        honest = fold.split == "patient"
+        score = by_name[HONEST if honest else LEAKY]
+        count = sum(1 for other in detected if other.split == fold.split)
+        division = config.split.describe(catalog.has_official_splits)
+        if not honest:
+            division = "the poster's: copies of one image lie in training and test, so it flatters"
+        write_card(
+            weights_path(folder, fold).parent,
+            data=f"{kind}{catalog.name}, {len(catalog.images)} images",
+            split=f"{division}; numbers are those of all {count} detectors of it together",
+            measured={
+                FOUND: _triple(score.froc_centre.sensitivities[1]),
+                "average_precision_at_iou_0.5": _triple(score.lesion.per_class["lesion"]),
+            },
+        )
+
+
+def _triple(estimate: Estimate) -> tuple[float, float, float] | None:
+    numbers = (estimate.value, estimate.low, estimate.high)
+    return None if any(map(math.isnan, numbers)) else numbers
 
 
 def _classifiers_of(classified: Sequence[ClassifyResult], variant: str) -> ClassifyResult:
