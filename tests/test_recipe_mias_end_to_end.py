@@ -133,7 +133,8 @@ class TestRun:
             card = read_card(folder / "cells" / name)
             kind = "by patient" if "patient" in name else "poster's kind, test"
             rows = [row for row in read_csv(folder / "summary.csv") if row["set"] == kind]
-            assert f"{card['measured'][FOUND]['value']:.6f}" in {row["value"] for row in rows}
+            found = card["measured"][FOUND]  # None where the interval cannot be had
+            assert found is None or f"{found['value']:.6f}" in {row["value"] for row in rows}
             assert load_detector(folder / "cells" / name).class_names == ("benign", "malignant")
 
     def test_the_summary_and_what_is_printed(self, finished):
