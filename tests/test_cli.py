@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from mammo_tf.cli import main as cli_main
 from mammo_tf.cli.main import cli, main
 from mammo_tf.errors import UserError
+from mammo_tf.found import recipes
 
 HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "pydicom", "glymur", "matplotlib")
 COMMANDS = [
@@ -99,6 +100,20 @@ def test_show_config_gives_what_would_run():
     shown = json.loads(result.stdout)
     assert (shown["dataset"], shown["task"]) == ("mini_mias", "lesion")
     assert (shown["split"]["num_folds"], shown["training"]["batch_size"]) == (3, 7)
+
+
+@pytest.mark.parametrize("recipe", sorted(recipes()))
+def test_show_config_and_help_of_a_recipe_wait_for_no_network(recipe):
+    heavy = ["keras", "tensorflow", "tensorflow_datasets", "sklearn", "matplotlib", "pydicom"]
+    code = (
+        "import sys\n"
+        "from mammo_tf.cli.main import cli\n"
+        f"for last in ('--show-config', '--help'):\n"
+        f"    cli(['recipe', {recipe!r}, last], standalone_mode=False)\n"
+        f"sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from mammo_tf.cli.main import cli
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.synthetic_set import read_synthetic
-from mammo_tf.training.cigan_run import CiganConfig, load_generator
+from mammo_tf.training.cigan_config import CiganConfig
+from mammo_tf.training.cigan_run import load_generator
 
 SETTINGS = (
     "phantom.num_studies=20",

@@ -44,7 +44,7 @@ from mammo_tf.record import Finding, ImageInfo
 from mammo_tf.report.curves import froc_figure
 from mammo_tf.report.style import PALETTE
 from mammo_tf.testing import draw_lesions
-from mammo_tf.training.fit_detector import DetectorTrainingConfig
+from mammo_tf.training.detector_config import DetectorTrainingConfig
 from mammo_tf.training.folds import SplitConfig
 from mammo_tf.training.patch_splits import divide_at_random
 from mammo_tf.training.store import Cell

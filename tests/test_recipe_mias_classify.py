@@ -14,13 +14,14 @@ from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.augment import AugmentConfig
 from mammo_tf.pipelines.catalog import read_catalog
 from mammo_tf.recipes.mias.classify import classify, make_classifier
-from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig, cut_patches
+from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
+from mammo_tf.recipes.mias.cut import cut_patches
 from mammo_tf.recipes.mias.division import divide_images
 from mammo_tf.testing import draw_lesions
 from mammo_tf.training import classifier_cells
 from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.folds import SplitConfig
-from mammo_tf.training.store import derive_seed
+from mammo_tf.training.seeds import derive_seed
 
 SMALL = ClassifyConfig(
     variants=("centred128",),

@@ -14,7 +14,8 @@ from mammo_tf.pipelines.detection.augment import DetectionAugmentConfig
 from mammo_tf.pipelines.detection.batches import DetectionBatches, make_detection_feed
 from mammo_tf.pipelines.detection.examples import detection_task
 from mammo_tf.training.detector_checkpoint import DetectorCheckpoint
-from mammo_tf.training.fit_detector import DetectorTrainingConfig, fit_detector
+from mammo_tf.training.detector_config import DetectorTrainingConfig
+from mammo_tf.training.fit_detector import fit_detector
 
 SIZE = 64
 TINY = DetectorTrainingConfig(

@@ -14,7 +14,7 @@ from mammo_tf.pipelines.turned import turned_copies
 from mammo_tf.progress import progress
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.patch_splits import divide_at_random
-from mammo_tf.training.store import derive_seed
+from mammo_tf.training.seeds import derive_seed
 
 _POSTER_SIDE = 600  # pixels: twice what SSD300 sees, as `recipe mias` decodes its images
 

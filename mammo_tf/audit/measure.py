@@ -25,7 +25,7 @@ from mammo_tf.training.fit import fit_classifier, predict_scores
 from mammo_tf.training.folds import Fold, make_folds
 from mammo_tf.training.patch_splits import divide_at_random
 from mammo_tf.training.reused_model import ReusedModel
-from mammo_tf.training.store import derive_seed
+from mammo_tf.training.seeds import derive_seed
 
 NUM_FOLDS = 5
 PARTS = ("train", "validation", "test")

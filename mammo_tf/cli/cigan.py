@@ -43,10 +43,7 @@ def train(
         --set gan.pretrain_epochs=10 --set gan.adversarial_epochs=20 \\
         --set perceptual.backbone=vgg16 --set perceptual.weights=FILE.onnx
     """
-    from mammo_tf.quiet import import_tensorflow
-
-    import_tensorflow()
-    from mammo_tf.training.cigan_run import CiganConfig
+    from mammo_tf.training.cigan_config import CiganConfig
 
     config = CiganConfig().with_options(
         dataset=dataset, variant=variant, phantom=phantom, folds=folds, seed=seed,
@@ -57,6 +54,9 @@ def train(
         return
     import json
 
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()
     from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
     from mammo_tf.data_source import DataPaths
     from mammo_tf.files import write_json
@@ -128,7 +128,8 @@ def synthesize(run_dir, count, label, out, fold, seed, data_dir):
     from mammo_tf.pipelines.synthesis import synthesize as paint
     from mammo_tf.pipelines.synthetic_set import check_new, write_synthetic
     from mammo_tf.run_folder import read_config
-    from mammo_tf.training.cigan_run import config_from_plain, cut_patches, load_generator
+    from mammo_tf.training.cigan_config import config_from_plain
+    from mammo_tf.training.cigan_run import cut_patches, load_generator
 
     known = read_config(run_dir)
     if known is None or known["recipe"] != "cigan":

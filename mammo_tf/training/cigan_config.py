@@ -1,8 +1,12 @@
-"""How ciGAN is trained; imports nothing heavy."""
+"""Settings of a run of ciGAN; imports nothing heavy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mammo_tf.config import check_range
+from mammo_tf.models.cigan.settings import PerceptualConfig, check_patch_size
+from mammo_tf.phantom.config import PhantomConfig
+from mammo_tf.recipe_config import RecipeConfig
+from mammo_tf.training.folds import SplitConfig
 
 PAPER_PATCH_SIZE = 256
 
@@ -83,3 +87,73 @@ class CiganTrainingConfig:
     def num_epochs(self) -> int:
         """Passes of both parts together."""
         return self.pretrain_epochs + self.adversarial_epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanPatchesConfig:
+    """Which patches are cut; see `mammo_tf.pipelines.tasks.gan_patches`.
+
+    Attributes:
+        patch_size: Side in pixels, 32, 64, 128 or 256; 256 in the paper.
+        stride: Pixels between windows; None for half of `patch_size`, as in the paper.
+        image_scale: Size of an image against the original before windows slide over it.
+        least_breast: A window shows more breast than this share.
+        least_lesion: Least share of a finding that a window with its label shows.
+        most_per_class: Most patches (normal, benign, malignant); None for all.
+        zoom_range: (lowest, highest) magnification of a lesion's outline in synthesis.
+
+    Raises:
+        UserError: If the size is another one.
+    """
+
+    patch_size: int = 256
+    stride: int | None = None
+    image_scale: float = 1.0
+    least_breast: float = 0.5
+    least_lesion: float = 0.5
+    most_per_class: tuple[int, int, int] | None = None
+    zoom_range: tuple[float, float] = (0.9, 1.1)
+
+    def __post_init__(self):
+        check_patch_size(self.patch_size)
+        low, high = self.zoom_range
+        check_range("patches.zoom_range", low, 0.1, high)
+        check_range("patches.zoom_range", high, low, 10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CiganConfig(RecipeConfig):
+    """Everything that decides the networks of a run.
+
+    Attributes:
+        patches: Which patches are cut.
+        perceptual: Which network compares patches.
+        gan: How the networks are trained.
+    """
+
+    dataset: str = "cbis_ddsm"
+    patches: GanPatchesConfig = field(default_factory=GanPatchesConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    gan: CiganTrainingConfig = field(default_factory=CiganTrainingConfig)
+
+
+def config_from_plain(plain: dict) -> CiganConfig:
+    """Returns the configuration that a run folder's config.json keeps."""
+    parts = {
+        "split": SplitConfig,
+        "patches": GanPatchesConfig,
+        "perceptual": PerceptualConfig,
+        "gan": CiganTrainingConfig,
+        "phantom": PhantomConfig,
+    }
+    values = {
+        name: parts[name](**{key: _frozen(value) for key, value in content.items()})
+        if name in parts and content is not None
+        else content
+        for name, content in plain.items()
+    }
+    return CiganConfig(**values)
+
+
+def _frozen(value):
+    return tuple(value) if isinstance(value, list) else value

@@ -20,7 +20,8 @@ from mammo_tf.training.config import TrainingConfig
 from mammo_tf.training.fit import fit_classifier, predict_scores
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.reused_model import ReusedModel
-from mammo_tf.training.store import Cell, CellStore, derive_seed
+from mammo_tf.training.seeds import derive_seed
+from mammo_tf.training.store import Cell, CellStore
 from mammo_tf.training.tensorboard_log import CellLog
 
 # A seed follows from this text, so that it stays as it is however the setting is called.

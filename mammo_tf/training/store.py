@@ -22,6 +22,7 @@ from mammo_tf.config import differences
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation import ScoredFold
 from mammo_tf.files import write_json, write_text
+from mammo_tf.training.seeds import derive_seed
 
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.json"
@@ -61,12 +62,6 @@ class Cell:
         less blurred by chance (common random numbers). Another fold or repeat draws anew.
         """
         return derive_seed(run_seed, "training", self.fold, self.repeat)
-
-
-def derive_seed(run_seed: int, *parts: str | float) -> int:
-    """Derives a seed below 2^32 from the run's seed and a name, and from nothing else."""
-    text = "/".join(map(str, (run_seed, *parts)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
 class CellStore:

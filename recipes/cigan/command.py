@@ -65,9 +65,6 @@ def cigan(
     the run folder; the painted patches in synthetic/, for any recipe's training.augment.synthetic.
     A run that was stopped goes on where it was when the same command is given again.
     """
-    from mammo_tf.quiet import import_tensorflow
-
-    import_tensorflow()  # the settings know ciGAN's, which bring it in
     from mammo_tf.recipes.cigan.settings import choose_config
 
     config, repeats = choose_config(
@@ -84,6 +81,9 @@ def cigan(
     if show_config:
         print_config(config)
         return
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()
     from mammo_tf.data_source import DataPaths
     from mammo_tf.recipes.cigan.run import run
 

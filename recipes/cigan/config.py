@@ -15,8 +15,7 @@ from mammo_tf.models.cigan import PerceptualConfig
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.pipelines.augment import AugmentConfig
-from mammo_tf.training.cigan_config import CiganTrainingConfig
-from mammo_tf.training.cigan_run import CiganConfig, GanPatchesConfig
+from mammo_tf.training.cigan_config import CiganConfig, CiganTrainingConfig, GanPatchesConfig
 from mammo_tf.training.config import TrainingConfig
 
 NETWORKS = ("shallow", "pretrained")

@@ -14,7 +14,7 @@ from mammo_tf.recipes.cigan.arms import Arm
 from mammo_tf.recipes.cigan.config import CiganRecipeConfig
 from mammo_tf.training.cigan_run import load_generator
 from mammo_tf.training.folds import Fold
-from mammo_tf.training.store import derive_seed
+from mammo_tf.training.seeds import derive_seed
 
 Extras = dict[str, list[SyntheticPatches]]  # by kind, one a fold, as many as the largest share
 

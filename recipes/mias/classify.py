@@ -14,13 +14,15 @@ from mammo_tf.evaluation import ScoredFold
 from mammo_tf.models.registry import build_model
 from mammo_tf.pipelines.mixing import synthetic_settings
 from mammo_tf.pipelines.tasks import patches
-from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig, cut_patches
+from mammo_tf.recipes.mias.classify_config import CUTS, ClassifyConfig
+from mammo_tf.recipes.mias.cut import cut_patches
 from mammo_tf.recipes.mias.division import Division
 from mammo_tf.training.cells import CellJob, run_cells
 from mammo_tf.training.classifier_cells import ClassifierCells, data_and_folds
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.reused_model import ReusedModel
-from mammo_tf.training.store import SEEDS_FOLLOW_FROM, Cell, CellStore, derive_seed
+from mammo_tf.training.seeds import derive_seed
+from mammo_tf.training.store import SEEDS_FOLLOW_FROM, Cell, CellStore
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

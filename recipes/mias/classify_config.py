@@ -7,13 +7,9 @@ classifier in numbers. Reproduced scores: docs/recipes/mias.md.
 from dataclasses import dataclass, field
 
 from mammo_tf.config import check_range
-from mammo_tf.data_source import OpenData
 from mammo_tf.errors import UserError
 from mammo_tf.models.registry import ModelConfig
 from mammo_tf.pipelines.augment import AugmentConfig
-from mammo_tf.pipelines.plan import make_task
-from mammo_tf.pipelines.task import Task
-from mammo_tf.pipelines.tasks import lesion_patches, sliding_patches
 from mammo_tf.recipes.mias.division import check_splits
 from mammo_tf.training.config import TrainingConfig
 
@@ -132,40 +128,6 @@ class ClassifyConfig:
         check_range("normals_per_image", self.normals_per_image, 1, 10_000)
         check_range("extra_normals", self.extra_normals, 0, 100)
         check_range("lesion_copies", self.lesion_copies, 0, 100)
-
-
-def cut_patches(opened: OpenData, variant: str, config: ClassifyConfig, *, seed: int) -> Task:
-    """Cuts the patches of one variant; `seed` draws the normal ones."""
-    cut = CUTS[variant]
-    shared = {
-        "cache_dir": opened.cache_dir,
-        "seed": seed,
-        "patch_size": cut.patch_size,
-        "input_size": config.input_size,
-    }
-    if cut.sliding:
-        plan = sliding_patches(
-            opened.catalog,
-            opened.builder,
-            stride=max(1, round(config.stride_share * cut.patch_size)),
-            keep_edges=cut.keep_edges,
-            break_lesions=cut.break_lesions,
-            normals_per_image=config.normals_per_image,
-            **shared,
-        )
-    else:
-        plan = lesion_patches(
-            opened.catalog,
-            opened.builder,
-            extra_normals=config.extra_normals,
-            lesion_copies=config.lesion_copies,
-            by_class=True,
-            **shared,
-        )
-    cratios = {1, *config.training.augment.cratios}
-    return make_task(
-        plan, opened.catalog, opened.builder, cratios=sorted(cratios), cache_dir=opened.cache_dir
-    )
 
 
 def _check_names(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -69,9 +69,6 @@ def mias(
     folder; the detectors' weights in cells/, for `mammo-tf predict`. A run that was stopped goes
     on where it was when the same command is given again.
     """
-    from mammo_tf.quiet import import_tensorflow
-
-    import_tensorflow()  # the settings know the detectors, which bring it in
     from mammo_tf.recipes.mias.settings import choose_config
 
     config = choose_config(
@@ -87,6 +84,9 @@ def mias(
     if show_config:
         print_config(config)
         return
+    from mammo_tf.quiet import import_tensorflow
+
+    import_tensorflow()
     from mammo_tf.data_source import DataPaths
     from mammo_tf.recipes.mias.run import run
 

@@ -27,9 +27,11 @@ from mammo_tf.recipes.mias.division import Division
 from mammo_tf.training.cells import CellJob, run_cells
 from mammo_tf.training.classifier_cells import data_and_folds
 from mammo_tf.training.detector_checkpoint import DetectorCheckpoint
-from mammo_tf.training.fit_detector import DetectorTrainingConfig, fit_detector
+from mammo_tf.training.detector_config import DetectorTrainingConfig
+from mammo_tf.training.fit_detector import fit_detector
 from mammo_tf.training.folds import Fold
-from mammo_tf.training.store import WEIGHTS, Cell, CellStore, derive_seed
+from mammo_tf.training.seeds import derive_seed
+from mammo_tf.training.store import WEIGHTS, Cell, CellStore
 from mammo_tf.training.tensorboard_log import CellLog
 
 PARTS = ("train", "validation", "test")

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from mammo_tf.config import check_choice, check_range
-from mammo_tf.models.ssd.model import BACKBONES, VARIANTS
 from mammo_tf.models.ssd.symmetries import SYMMETRIES
+from mammo_tf.models.ssd.variants import BACKBONES, VARIANTS
 from mammo_tf.recipes.mias.division import check_splits
-from mammo_tf.training.fit_detector import DetectorTrainingConfig
+from mammo_tf.training.detector_config import DetectorTrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

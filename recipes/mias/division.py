@@ -10,7 +10,7 @@ from mammo_tf.pipelines.task import Task
 from mammo_tf.pipelines.turned import turned_copies
 from mammo_tf.training.folds import Fold, SplitConfig, divide
 from mammo_tf.training.patch_splits import divide_at_random, split_by_patient
-from mammo_tf.training.store import derive_seed
+from mammo_tf.training.seeds import derive_seed
 
 SPLITS = ("patient", "poster")
 SPLIT_NAMES = {"patient": "by patient", "poster": "poster's kind"}

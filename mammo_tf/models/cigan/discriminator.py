@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from mammo_tf.models.base import KeywordModel
-from mammo_tf.models.cigan.generator import NUM_CLASSES, check_patch_size, class_map
+from mammo_tf.models.cigan.generator import NUM_CLASSES, class_map
+from mammo_tf.models.cigan.settings import check_patch_size
 
 
 @keras.saving.register_keras_serializable(package="mammo_tf")

