@@ -1044,9 +1044,10 @@ class TestReport:
         assert round((0.879 + 0.907) / 2, 3) == 0.893
 
     def test_it_fetches_nothing(self, page):
+        # A reader may follow a link to a source; nothing is loaded from outside.
+        page = re.sub(r'<a [^>]*href="https://[^"]*"[^>]*>', "", page)
         assert not re.search(r'(?:src|href)\s*=\s*["\']?(?!["\']?(?:data:|#))', page)
         assert "url(" not in page and "<script" not in page and "@import" not in page
-        assert "http" not in re.sub(r'"data:[^"]*"', "", page)
 
     def test_what_there_is_not_is_a_dash(self, page):
         text = visible(page)
