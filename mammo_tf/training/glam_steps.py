@@ -27,10 +27,15 @@ class GlamSteps:
             optimizer = keras.optimizers.Adam(config.learning_rate)
             optimizer.build(network.trainable_variables)
             self.optimizers.append(optimizer)
+        # One trace each, for the last and smaller batch of a pass too.
+        batch = (
+            tf.TensorSpec((None, *model.image_shape, 1), tf.float32),
+            tf.TensorSpec((None, 2), tf.float32),
+        )
         self.steps = {
-            "global": tf.function(self._train_global),
-            "local": tf.function(self._train_local),
-            "joint": tf.function(self._train_joint),
+            "global": tf.function(self._train_global, input_signature=batch),
+            "local": tf.function(self._train_local, input_signature=batch),
+            "joint": tf.function(self._train_joint, input_signature=batch),
         }
 
     def variables(self) -> list:
