@@ -27,6 +27,17 @@ def test_a_card_is_read_as_it_was_written(tmp_path, value, nothing):
         assert said in page
 
 
+def test_the_same_card_is_not_written_again_and_a_lost_page_is(tmp_path):
+    card = {"data": "mini_mias", "split": "five folds", "measured": {FOUND: (0.5, 0.4, 0.6)}}
+    write_card(tmp_path, **card)
+    before = [(tmp_path / name).stat().st_mtime_ns for name in (CARD, PAGE)]
+    write_card(tmp_path, **card)
+    assert [(tmp_path / name).stat().st_mtime_ns for name in (CARD, PAGE)] == before
+    (tmp_path / PAGE).unlink()
+    write_card(tmp_path, **card)
+    assert (tmp_path / PAGE).is_file()
+
+
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"measured": 3}', b"\xff", b"[" * 90_000])
 def test_a_damaged_card_is_none(tmp_path, content):
     (tmp_path / CARD).write_bytes(content)

@@ -41,8 +41,9 @@ def write_card(
         },
         "licence": _LICENCE,
     }
-    if read_card(folder) != card:
-        write_json(Path(folder) / CARD, card)
+    if read_card(folder) == card and (Path(folder) / PAGE).is_file():
+        return
+    write_json(Path(folder) / CARD, card)
     write_text(Path(folder) / PAGE, _markdown(card))
 
 
