@@ -572,7 +572,10 @@ def test_a_real_film(run, trained, real_data, tmp_path):
     (result,) = json.loads(done.stdout)
     assert (result["height_px"], result["width_px"]) == (1024, 1024)
     drawn = np.asarray(Image.open(io.BytesIO((tmp_path / "out" / "mdb001.png").read_bytes())))
-    assert drawn.shape == (1024, 1024, 3)
+    # The film in its own size, and below it what the picture is for.
+    assert drawn.shape[1:] == (1024, 3) and 1024 < drawn.shape[0] < 1100
+    mean_level = np.frombuffer(film[-1024 * 1024 :], np.uint8).mean()
+    assert abs(drawn[:1024].mean() - mean_level) < 25
 
 
 def test_one_flipped_bit_in_the_weights_is_noticed(shell, copied, png):

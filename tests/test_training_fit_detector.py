@@ -275,7 +275,7 @@ class TestMistakes:
             ("batch_size", 0),
             ("learning_rate", 0),
             ("learning_rate", float("nan")),
-            ("warmup_epochs", 5),  # more than there are
+            ("warmup_epochs", -1),
             ("weight_decay", -1),
             ("clip_norm", 0),
             ("ema_momentum", 1.0),
