@@ -15,11 +15,11 @@ from mammo_tf.models.cigan import (
     perceptual_network,
 )
 from mammo_tf.pipelines.infill import boundary_weights, fit_lesion, unit_range, zoom_mask
-from mammo_tf.training.cigan_checkpoint import NAME, CiganProgress, read_checkpoint
+from mammo_tf.training.checkpoint import NAME, read_checkpoint
 from mammo_tf.training.cigan_config import CiganTrainingConfig
 from mammo_tf.training.cigan_steps import CiganSteps
 from mammo_tf.training.fit import seed_everything
-from mammo_tf.training.fit_cigan import CiganPatches, fit_cigan, next_turn
+from mammo_tf.training.fit_cigan import CiganPatches, CiganProgress, fit_cigan, next_turn
 
 CONFIG = {"batch_size": 2, "boundary_sigma_px": 2.0, "learning_rate": 2e-3, "num_panel": 2}
 

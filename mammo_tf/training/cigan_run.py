@@ -17,7 +17,7 @@ from mammo_tf.pipelines.plan import make_task
 from mammo_tf.pipelines.task import Task
 from mammo_tf.pipelines.tasks import gan_patches
 from mammo_tf.progress import progress
-from mammo_tf.training.cigan_checkpoint import NAME, read_checkpoint
+from mammo_tf.training.checkpoint import NAME, read_checkpoint
 from mammo_tf.training.cigan_config import CiganConfig, CiganTrainingConfig
 from mammo_tf.training.cigan_steps import CiganSteps
 from mammo_tf.training.fit import seed_everything

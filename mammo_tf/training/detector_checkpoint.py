@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mammo_tf.config import differences
 from mammo_tf.errors import DataError, UserError
-from mammo_tf.training.cigan_checkpoint import NAME, read_checkpoint, save_checkpoint
+from mammo_tf.training.checkpoint import NAME, read_checkpoint, save_checkpoint
 
 
 @dataclass

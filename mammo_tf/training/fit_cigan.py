@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,29 @@ import tensorflow as tf
 
 from mammo_tf.errors import UserError
 from mammo_tf.pipelines.infill import boundary_weights, corrupt, fit_lesion, unit_range
-from mammo_tf.training.cigan_checkpoint import CiganProgress, load_checkpoint, save_checkpoint
+from mammo_tf.training.checkpoint import load_checkpoint, save_checkpoint
 from mammo_tf.training.cigan_config import CiganTrainingConfig
 from mammo_tf.training.cigan_steps import CiganSteps
 from mammo_tf.training.tensorboard_log import CellLog
 
 PANEL_GAP_PX = 2
+
+
+@dataclass
+class CiganProgress:
+    """Where a training is.
+
+    Attributes:
+        epoch: Passes done.
+        turn: Whose turn it is in alternating training, "discriminator" or "generator".
+        steps_in_turn: Steps since that turn began.
+        history: One dict of mean losses an epoch.
+    """
+
+    epoch: int = 0
+    turn: str = "discriminator"
+    steps_in_turn: int = 0
+    history: list[dict] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +117,7 @@ def fit_cigan(
     config, folder = steps.config, Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(steps, seed, patches) | (settings or {})
-    progress = load_checkpoint(folder, steps.variables(), settings)
+    progress = load_checkpoint(folder, steps.variables(), settings, begin=CiganProgress)
     panel = _Panel(steps, patches, config, seed)
     while progress.epoch < config.num_epochs:
         losses = _run_epoch(steps, patches.batches(config, seed, progress.epoch), progress)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mammo_tf.errors import UserError
 from mammo_tf.models.glam import standardise
-from mammo_tf.training.cigan_checkpoint import load_checkpoint, save_checkpoint
+from mammo_tf.training.checkpoint import load_checkpoint, save_checkpoint
 from mammo_tf.training.glam_config import GlamTrainingConfig
 from mammo_tf.training.glam_steps import GlamSteps, memory_bytes
 from mammo_tf.training.tensorboard_log import CellLog

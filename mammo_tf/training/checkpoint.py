@@ -1,10 +1,10 @@
-"""What a training of ciGAN needs to go on: weights, both optimisers, whose turn it is."""
+"""One file of all that a training needs to go on: weights, optimisers, where it was."""
 
 import io
 import json
 import os
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -17,29 +17,12 @@ from mammo_tf.files import write_bytes
 NAME = "checkpoint.npz"
 
 
-@dataclass
-class CiganProgress:
-    """Where a training is.
-
-    Attributes:
-        epoch: Passes done.
-        turn: Whose turn it is in alternating training, "discriminator" or "generator".
-        steps_in_turn: Steps since that turn began.
-        history: One dict of mean losses an epoch.
-    """
-
-    epoch: int = 0
-    turn: str = "discriminator"
-    steps_in_turn: int = 0
-    history: list[dict] = field(default_factory=list)
-
-
 def save_checkpoint(folder: str | os.PathLike, variables, progress, settings: dict):
     """Writes all in one file, which replaces the last one in one step.
 
     Args:
         folder: Folder of the training.
-        variables: Keras variables, see `CiganSteps.variables`.
+        variables: Keras variables, always in the same order.
         progress: Where the training is, a dataclass.
         settings: Plain values that decide its numbers.
     """
@@ -50,12 +33,12 @@ def save_checkpoint(folder: str | os.PathLike, variables, progress, settings: di
     write_bytes(Path(folder) / NAME, stream.getvalue())
 
 
-def load_checkpoint(folder: str | os.PathLike, variables, settings: dict, *, begin=CiganProgress):
+def load_checkpoint(folder: str | os.PathLike, variables, settings: dict, *, begin):
     """Sets the variables to those kept, and returns where the training was.
 
     Args:
         folder: Folder of the training; without a checkpoint it begins.
-        variables: Keras variables, see `CiganSteps.variables`.
+        variables: Keras variables, always in the same order.
         settings: Plain values that decide its numbers.
         begin: The dataclass of the progress; without arguments, that of a training that begins.
 
