@@ -470,6 +470,25 @@ class TestDetect:
         assert not (cells[0] / detect_found.FOUND).exists()
         same_findings(detect.detect(few, NO_FOLDS, POSTER_ONLY, tmp_path, 7), first)
 
+    def test_a_run_killed_between_two_epochs_goes_on_with_the_second_ones_batches(
+        self, few, tmp_path
+    ):
+        two = dataclasses.replace(POSTER_ONLY, poster_epochs=2)
+        whole = detect.detect(few, NO_FOLDS, two, tmp_path / "whole", 7)
+        save = detect.DetectorCheckpoint.save
+
+        def save_and_die(*given):
+            save(*given)
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(detect.DetectorCheckpoint, "save", save_and_die)
+            with pytest.raises(KeyboardInterrupt):
+                detect.detect(few, NO_FOLDS, two, tmp_path / "killed", 7)
+        assert not list((tmp_path / "killed" / "cells").iterdir())
+        same_findings(detect.detect(few, NO_FOLDS, two, tmp_path / "killed", 7), whole)
+        keras.utils.clear_session()
+
     def test_other_settings_are_refused(self, few, first_run):
         folder, _ = first_run
         changed = dataclasses.replace(POSTER_ONLY, poster_epochs=2)
