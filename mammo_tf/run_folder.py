@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def open_run_folder(
     recipe: str,
     configuration: dict,
     complete: Callable[[dict], dict] = dict,
+    may_change: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Makes a run folder, or takes up one of the same configuration; one process at a time.
 
@@ -55,6 +56,8 @@ def open_run_folder(
         recipe: The recipe's name.
         configuration: Plain values, as `mammo_tf.config.to_plain` gives them.
         complete: Gives the configuration of an earlier version the keys that came later.
+        may_change: Keys, as in "classify.shares", that say only which parts of a run are wanted:
+            the folder takes another value, and keeps what was computed for the former one.
 
     Yields:
         The folder, with config.json in it: recipe, configuration, environment, the command and
@@ -72,7 +75,7 @@ def open_run_folder(
         known = read_config(path)
         if known is not None:
             known["configuration"] = complete(known["configuration"])
-            found = _changes(known, recipe, configuration)
+            found = _changes(known, recipe, configuration, may_change)
             if found and not _untouched(path, known, configuration):
                 raise _other_run(path, found)
             known = None if found else known
@@ -87,6 +90,9 @@ def open_run_folder(
             }
             write_json(path / CONFIG_NAME, content)
         else:
+            if known["configuration"] != configuration:
+                known["configuration"] = configuration
+                write_json(path / CONFIG_NAME, known)
             _compare_environments(path, known, environment)
         yield path
 
@@ -244,9 +250,13 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _changes(known: dict, recipe: str, configuration: dict) -> list[str]:
-    """What a folder's run and the one asked for differ in."""
-    found = differences(known["configuration"], configuration)
+def _changes(known: dict, recipe: str, configuration: dict, may_change: Sequence[str]) -> list[str]:
+    """What a folder's run and the one asked for differ in, and must not."""
+    found = [
+        change
+        for change in differences(known["configuration"], configuration)
+        if change.split(":")[0] not in may_change
+    ]
     if known["recipe"] != recipe:
         found.insert(0, f"recipe: {known['recipe']}, now {recipe}")
     return found

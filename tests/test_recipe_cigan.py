@@ -8,6 +8,7 @@ import pytest
 from mammo_tf.errors import UserError
 from mammo_tf.evaluation import Estimate, ScoredFold
 from mammo_tf.evaluation.synthetic import Nearest
+from mammo_tf.pipelines.synthetic_set import write_synthetic
 from mammo_tf.pipelines.task import Task
 from mammo_tf.recipes.cigan import classify as cells
 from mammo_tf.recipes.cigan.arms import Arm, all_arms, paper_rows, table_arm
@@ -122,6 +123,19 @@ def test_extras_are_of_training_patients_and_shares_are_nested(tmp_path, monkeyp
     for kind in extras:
         for name, lesion in zip(extras[kind][0].labels, extras[kind][0].lesion_ids, strict=True):
             assert task.class_names[label_of[lesion]] == name
+
+
+def test_a_run_is_given_no_larger_shares_than_were_painted(tmp_path, monkeypatch):
+    config, task, folds, _, extras = paste_only(tmp_path, monkeypatch)
+    painted = take_share(extras["copy_paste"][0], task, folds[0], 0.5)
+    write_synthetic(painted, tmp_path / "synthetic" / "fold0")
+    (kept,) = make_extras(config, task, folds, [Arm("shallow", True, "cigan", 0.5)], tmp_path)[
+        "cigan"
+    ]
+    assert np.array_equal(kept.images, painted.images)
+    with pytest.raises(UserError, match=r"largest of `classify.shares` needs 9") as caught:
+        make_extras(config, task, folds, [Arm("shallow", True, "cigan", 1.0)], tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_each_row_trains_on_its_own_patches_and_tests_on_the_same(tmp_path, monkeypatch):

@@ -44,6 +44,16 @@ def test_another_configuration_is_refused_and_nothing_changes(tmp_path):
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+def test_what_only_says_which_parts_are_wanted_may_change(tmp_path):
+    open_once(tmp_path)
+    (tmp_path / "cells").mkdir()
+    more = {"seed": 1, "training": {"epochs": 4}}
+    open_once(tmp_path, configuration=more, may_change=("training.epochs",))
+    assert read_config(tmp_path)["configuration"] == more
+    with pytest.raises(UserError, match=r"\(seed: 1, now 2\)"):
+        open_once(tmp_path, configuration=more | {"seed": 2}, may_change=("training.epochs",))
+
+
 def test_a_folder_in_which_nothing_was_computed_takes_another_configuration(tmp_path):
     open_once(tmp_path)
     (tmp_path / "data").mkdir()

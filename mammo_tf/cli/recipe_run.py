@@ -25,6 +25,7 @@ def open_run(
     run_dir: str | Path,
     paths: DataPaths,
     cratios: Sequence[float] = (1,),
+    may_change: Sequence[str] = (),
 ) -> Iterator[tuple[Path, OpenData]]:
     """Opens the run folder of a configuration, and in it the data set.
 
@@ -35,6 +36,7 @@ def open_run(
         paths: Where raw and built data are.
         cratios: Compression ratios that the run reads, beside those that its augmentation draws
             from.
+        may_change: See `open_run_folder`.
 
     Yields:
         The folder and the data set.
@@ -47,6 +49,7 @@ def open_run(
         recipe=name,
         configuration=to_plain(config),
         complete=lambda kept: with_defaults(kept, config),
+        may_change=may_change,
     ) as folder:
         data = open_data(
             config.dataset,

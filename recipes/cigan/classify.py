@@ -79,7 +79,8 @@ def classify(
             if arm.network == network:
                 added = _added(arm, task, folds, extras)
                 groups.append(_Group(config, arm, base, divided, added, run_dir, reused))
-    keys = [(group, fold, repeat) for group in groups for repeat in range(repeats)
+    # One repeat of every row before the next: a run that is stopped has whole ones.
+    keys = [(group, fold, repeat) for repeat in range(repeats) for group in groups
             for fold in range(len(folds))]  # fmt: skip
     scored = dict(zip(keys, run_cells([g.job(f, r) for g, f, r in keys]), strict=True))
     return {

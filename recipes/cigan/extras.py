@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.errors import UserError
 from mammo_tf.pipelines.controls import copy_paste, join_patches, oversample
 from mammo_tf.pipelines.synthesis import SyntheticPatches, synthesize
 from mammo_tf.pipelines.synthetic_set import read_synthetic, write_synthetic
@@ -85,7 +86,7 @@ def _counts(task: Task, fold: Fold, share: float) -> dict[str, int]:
 def _make(config, task, fold: Fold, kind: str, share: float, run_dir: Path) -> SyntheticPatches:
     folder = run_dir / "synthetic" / f"fold{fold.index}"
     if kind == "cigan" and folder.exists():
-        return read_synthetic(folder)
+        return _enough(read_synthetic(folder), _counts(task, fold, share), folder)
     options = {}
     if kind != "oversampling":
         options["zoom_range"] = config.patches.zoom_range
@@ -113,3 +114,20 @@ def _make(config, task, fold: Fold, kind: str, share: float, run_dir: Path) -> S
         write_synthetic(made, folder)
         return read_synthetic(folder)
     return made
+
+
+def _enough(patches: SyntheticPatches, counts: dict[str, int], folder: Path) -> SyntheticPatches:
+    """Returns the patches.
+
+    Raises:
+        UserError: If an earlier run with smaller shares painted too few.
+    """
+    for label, number in counts.items():
+        found = int(np.sum(patches.labels == label))
+        if found < number:
+            raise UserError(
+                f"{folder} has {found} {label} patches and the largest of `classify.shares` needs "
+                f"{number}: a run can be given shares up to the largest it began with. Nothing was "
+                "lost; take smaller shares, or another --run-dir."
+            )
+    return patches

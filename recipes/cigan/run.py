@@ -27,6 +27,8 @@ from mammo_tf.run_folder import read_config
 from mammo_tf.training.cigan_run import count_classes, cut_patches, train_fold
 
 NAME = "recipe cigan"
+# They say which rows are wanted; each row's networks are kept with settings of their own.
+ROWS = ("classify.shares", "classify.kinds", "classify.extras_on")
 
 
 def run(
@@ -53,7 +55,7 @@ def run(
         UserError: If something the user gave cannot be used; nothing is lost.
     """
     _check_networks(config)
-    with open_run(NAME, config, run_dir, paths) as (folder, opened):
+    with open_run(NAME, config, run_dir, paths, may_change=ROWS) as (folder, opened):
         task, folds = cut_patches(config, opened)
         lesion_task(task, folds)  # a part without a class is told of before anything is trained
         histories = [train_fold(config, task, fold, folder) for fold in folds]
