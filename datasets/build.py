@@ -50,6 +50,51 @@ def build_dataset(
         UserError: If an argument is out of range, or raw files are needed and not given.
         DataError: If the raw data cannot be used, or too much of it.
     """
+    builder = make_builder(
+        name,
+        manual_dir=manual_dir,
+        data_dir=data_dir,
+        variant=variant,
+        cratios=cratios,
+        plain=plain,
+        max_quarantine=max_quarantine,
+        strict=strict,
+        workers=workers,
+        follow_links=follow_links,
+        join_ids=join_ids,
+        allow_burned_in=allow_burned_in,
+    )
+    if manual_dir is not None:
+        manual_dir = os.path.expanduser(manual_dir)
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    builder.download_and_prepare(download_config=config)
+    return builder
+
+
+def make_builder(
+    name: str,
+    *,
+    manual_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
+    variant: str | None = None,
+    cratios: Iterable[float] | None = None,
+    plain: bool = False,
+    **options,
+):
+    """Returns the builder of `build_dataset` before anything is built.
+
+    Args:
+        name: See `build_dataset`, as are all.
+        manual_dir: Folder of the raw files.
+        data_dir: Folder of built data sets.
+        variant: Which variant.
+        cratios: Compression ratios to keep.
+        plain: Keep one lossless PNG per image instead.
+        **options: Further ones of the builder.
+
+    Raises:
+        UserError: If an argument is out of range, or raw files are needed and not there.
+    """
     if name not in registered.NAMES:
         raise UserError(
             f"There are the data sets {', '.join(registered.NAMES)}. Received: {name!r}."
@@ -63,12 +108,7 @@ def build_dataset(
             cratios=None if cratios is None else tuple(cratios),
             plain=plain,
         ),
-        max_quarantine=max_quarantine,
-        strict=strict,
-        workers=workers,
-        follow_links=follow_links,
-        join_ids=join_ids,
-        allow_burned_in=allow_burned_in,
+        **options,
     )
     if manual_dir is None and not builder.data_path.exists():
         what = describe_not_built(Path(builder.data_dir_root), builder.info.full_name)
@@ -76,12 +116,11 @@ def build_dataset(
             f"{what} To build it give --manual-dir, the folder with its raw files. "
             + " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         )
-    if manual_dir is not None:
-        manual_dir = os.path.expanduser(manual_dir)
-    if manual_dir is not None and not _has_files(Path(manual_dir)):
-        raise UserError(f"--manual-dir must be a folder with raw files. Received: {manual_dir}.")
-    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    builder.download_and_prepare(download_config=config)
+    if manual_dir is not None and not _has_files(Path(manual_dir).expanduser()):
+        raise UserError(
+            "--manual-dir must be a folder with raw files. Received: "
+            f"{os.path.expanduser(manual_dir)}."
+        )
     return builder
 
 

@@ -77,8 +77,14 @@ def test_what_cannot_be_is_one_line(trained, tmp_path):
         (("cigan", "synthesize", folder, "--count", 1, "--out", tmp_path / "o", "--fold", 7),
          "no network of fold 7"),
         (("cigan", "train", "--set", "patches.patch_size=48"), "power of two"),
+        (("cigan", "train", "--phantom", "--run-dir", tmp_path / "r",
+          "--set", "perceptual.weights=no.h5"), "which is no file"),
+        # Before weights are looked for, which may be a download.
         (("cigan", "train", "--run-dir", tmp_path / "r", "--set", "perceptual.weights=no.h5"),
-         "which is no file"),
+         "is not built in"),
+        (("recipe", "cigan", "--dataset", "cbis_ddsm", "--manual-dir", tmp_path / "none",
+          "--run-dir", tmp_path / "r", "--set", "perceptual.weights=no.h5"),
+         "must be a folder with raw files"),
     ):  # fmt: skip
         result = run(*arguments)
         assert isinstance(result.exception, UserError), result.output
@@ -156,6 +162,11 @@ def test_the_recipe_goes_from_patches_to_the_answer_and_goes_on_after_a_kill(
     sets = summary["quality"]["sets"]
     assert list(sets) == ["real lesions trained on", "ciGAN", "pasted real lesions"]
     assert sets["ciGAN"]["patches"] == min(20, len(painted))
+    # The network of the recipe's run folder paints on.
+    result = run("cigan", "synthesize", folder, "--count", 2, "--out", tmp_path / "more",
+                 "--data-dir", trained[0] / "data")  # fmt: skip
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert len(read_synthetic(tmp_path / "more")) == 2
     report = (folder / "report.html").read_text("utf-8")
     for text in (
         "PHANTOM",

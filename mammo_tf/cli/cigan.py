@@ -1,5 +1,7 @@
 """`mammo-tf cigan`: trains a network that paints lesions, and has it paint them."""
 
+import contextlib
+
 import click
 
 from mammo_tf.cli.options import UserPath, print_config, recipe_options
@@ -57,19 +59,18 @@ def train(
     from mammo_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
+    from mammo_tf.cli.recipe_run import PHANTOM_NOTE, check_data, open_run
     from mammo_tf.data_source import DataPaths
     from mammo_tf.files import write_json
     from mammo_tf.models.cigan import perceptual_network
     from mammo_tf.training.cigan_run import count_classes, cut_patches, train_fold
 
-    # Weights that cannot be had are told of now.
-    perceptual_network(config.perceptual, config.patches.patch_size)
+    run_dir = run_dir or f"runs/cigan-{config.dataset}"
     paths = DataPaths(manual_dir=manual_dir, data_dir=data_dir, max_quarantine=max_quarantine)
-    with open_run("cigan", config, run_dir or f"runs/cigan-{config.dataset}", paths) as (
-        folder,
-        data,
-    ):
+    # Data and weights that cannot be had are told of now.
+    check_data(config, run_dir, paths)
+    perceptual_network(config.perceptual, config.patches.patch_size)
+    with open_run("cigan", config, run_dir, paths) as (folder, data):
         task, divided = cut_patches(config, data)
         rows = []
         for fold in divided:
@@ -109,9 +110,10 @@ def train(
 def synthesize(run_dir, count, label, out, fold, seed, data_dir):
     """Write patches with synthetic lesions as a TFDS data set, for training alone.
 
-    The network of a fold paints lesions on normal patches of that fold's training part. The data
-    set says that each image is synthetic, and whom the network learned from, so that a run which
-    tests one of them refuses it.
+    RUN_DIR is the folder of `mammo-tf cigan train` or of `mammo-tf recipe cigan`. The network of a
+    fold paints lesions on normal patches of that fold's training part. The data set says that each
+    image is synthetic, and whom the network learned from, so that a run which tests one of them
+    refuses it.
 
     \b
     Mix it into the training of any recipe's patches:
@@ -122,22 +124,15 @@ def synthesize(run_dir, count, label, out, fold, seed, data_dir):
     from mammo_tf.quiet import import_tensorflow
 
     import_tensorflow()
-    from mammo_tf.cli.recipe_run import open_run
     from mammo_tf.data_source import DataPaths
-    from mammo_tf.errors import UserError
     from mammo_tf.pipelines.synthesis import synthesize as paint
     from mammo_tf.pipelines.synthetic_set import check_new, write_synthetic
-    from mammo_tf.run_folder import read_config
-    from mammo_tf.training.cigan_config import config_from_plain
     from mammo_tf.training.cigan_run import cut_patches, load_generator
 
-    known = read_config(run_dir)
-    if known is None or known["recipe"] != "cigan":
-        raise UserError(f"{run_dir} is no run of `mammo-tf cigan train`.")
+    known = _read_run(run_dir)
     check_new(out)
     generator = load_generator(run_dir, fold)
-    config = config_from_plain(known["configuration"])
-    with open_run("cigan", config, run_dir, DataPaths(data_dir=data_dir)) as (_, data):
+    with _reopen(run_dir, known, DataPaths(data_dir=data_dir)) as (config, data):
         task, folds = cut_patches(config, data)
         patches = paint(
             generator,
@@ -149,3 +144,42 @@ def synthesize(run_dir, count, label, out, fold, seed, data_dir):
             zoom_range=config.patches.zoom_range,
         )
     click.echo(write_synthetic(patches, out))
+
+
+def _read_run(run_dir) -> dict:
+    """Returns the config.json of a run that trained ciGAN.
+
+    Raises:
+        UserError: If the folder has none.
+    """
+    from mammo_tf.errors import UserError
+    from mammo_tf.run_folder import read_config
+
+    known = read_config(run_dir)
+    if known is None or known["recipe"] not in ("cigan", "recipe cigan"):
+        raise UserError(
+            f"{run_dir} is no run of `mammo-tf cigan train` or `mammo-tf recipe cigan`."
+        )
+    return known
+
+
+@contextlib.contextmanager
+def _reopen(run_dir, known: dict, paths):
+    """Yields the configuration of a run's ciGAN, and the data set that it was trained on."""
+    from mammo_tf.data_source import open_data
+    from mammo_tf.run_folder import add_to_config, open_run_folder
+    from mammo_tf.training.cigan_config import config_from_plain
+
+    plain = known["configuration"]
+    config = config_from_plain(plain)
+    with open_run_folder(run_dir, recipe=known["recipe"], configuration=plain) as folder:
+        data = open_data(
+            config.dataset,
+            paths,
+            folder,
+            cratios=(1,),
+            variant=config.variant,
+            phantom=config.phantom,
+        )
+        add_to_config(folder, dataset=data.describe())
+        yield config, data

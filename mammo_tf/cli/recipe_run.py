@@ -64,6 +64,28 @@ def open_run(
         yield folder, data
 
 
+def check_data(config: RecipeConfig, run_dir: str | Path, paths: DataPaths) -> None:
+    """Raises UserError where `open_run` would find no data; builds and writes nothing.
+
+    For what looks for something else first, such as weights that are downloaded.
+
+    Args:
+        config: What decides the numbers.
+        run_dir: The run folder, which may not exist yet.
+        paths: Where raw and built data are.
+    """
+    from mammo_tf.datasets.build import make_builder
+
+    if config.phantom is None:
+        make_builder(
+            config.dataset,
+            manual_dir=paths.manual_dir,
+            data_dir=paths.data_dir or Path(run_dir) / "data",
+            variant=config.variant,
+            cratios=sorted({1, *config.augment_cratios}),
+        )
+
+
 def run_recipe(
     name: str,
     base: RecipeConfig,

@@ -1,6 +1,6 @@
 """Settings of a run of ciGAN; imports nothing heavy."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from mammo_tf.config import check_range
 from mammo_tf.models.cigan.settings import PerceptualConfig, check_patch_size
@@ -138,7 +138,11 @@ class CiganConfig(RecipeConfig):
 
 
 def config_from_plain(plain: dict) -> CiganConfig:
-    """Returns the configuration that a run folder's config.json keeps."""
+    """Returns the configuration that a run folder's config.json keeps.
+
+    Args:
+        plain: What it keeps; settings of a recipe that trains more than ciGAN are left out.
+    """
     parts = {
         "split": SplitConfig,
         "patches": GanPatchesConfig,
@@ -146,11 +150,13 @@ def config_from_plain(plain: dict) -> CiganConfig:
         "gan": CiganTrainingConfig,
         "phantom": PhantomConfig,
     }
+    known = {entry.name for entry in fields(CiganConfig)}
     values = {
         name: parts[name](**{key: _frozen(value) for key, value in content.items()})
         if name in parts and content is not None
         else content
         for name, content in plain.items()
+        if name in known
     }
     return CiganConfig(**values)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
+from mammo_tf.cli.recipe_run import PHANTOM_NOTE, check_data, open_run
 from mammo_tf.data_source import DataPaths
 from mammo_tf.files import write_json, write_text
 from mammo_tf.models.cigan import perceptual_network
@@ -54,6 +54,7 @@ def run(
     Raises:
         UserError: If something the user gave cannot be used; nothing is lost.
     """
+    check_data(config, run_dir, paths)
     _check_networks(config)
     with open_run(NAME, config, run_dir, paths, may_change=ROWS) as (folder, opened):
         task, folds = cut_patches(config, opened)
