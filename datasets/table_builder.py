@@ -1,4 +1,4 @@
-"""Base of builders whose raw files are a CSV table with one row for each DICOM image."""
+"""Base of builders whose raw files are a CSV table with one row for each DICOM or JPEG image."""
 
 import dataclasses
 import hashlib
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from mammo_tf.datasets import tables
 from mammo_tf.datasets.base import Item, MammogramBuilder, Source
 from mammo_tf.errors import DataError
-from mammo_tf.ingest import EncodedImage, ImageFile, Job, Rejection
-from mammo_tf.record import LABELS, ImageInfo, MammogramRecord, worst
+from mammo_tf.ingest import EncodedImage, ImageFile, Job, Rejection, mask_finding
+from mammo_tf.record import LABELS, Finding, ImageInfo, MammogramRecord, worst
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,16 +20,18 @@ class TableImage:
     """What one row of the table says.
 
     Attributes:
-        file: The DICOM file, relative to the table's folder.
+        file: The DICOM file, or grey JPEG file by its name, relative to the table's folder.
         info: What is known of the image. Shape, bits and pixel spacing come from the file; age and
             vendor too, where they are unknown here. Ids are stored as they are: they must not be a
             hospital's own (`mammo_tf.dicom.patient_key` hides those). Boxes are those of the
             canonical image: left breasts with the chest wall at the left, right ones at the right.
+        mask: A black-and-white PNG of the first finding, which then needs no place; "" for none.
         extra: What only this data set knows, as the builder's `EXTRA` declares it.
     """
 
     file: str = dataclasses.field(repr=False)
     info: ImageInfo
+    mask: str = dataclasses.field(default="", repr=False)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -95,6 +99,7 @@ class TableBuilder(MammogramBuilder, skip_registration=True):
                 path=item.content.file,
                 view=_if_known(info.view),
                 laterality=_if_known(info.laterality),
+                mask=item.content.mask,
             )
             yield item, Job(item.key, {"image": image}, self._job_cratios, str(folder), **options)
 
@@ -102,6 +107,10 @@ class TableBuilder(MammogramBuilder, skip_registration=True):
         self, item: Item, result: dict[str, EncodedImage]
     ) -> Iterator[MammogramRecord | Rejection]:
         image, encoded = item.content, result["image"]
+        findings = _with_mask(image.info.findings, encoded.masks)
+        if findings is None:
+            yield Rejection(item.key, item.row, "its mask is empty")
+            return
         if any(
             _is_outside(found.box_yxyx_px, encoded.shape) for found in image.info.placed_findings
         ):
@@ -116,8 +125,22 @@ class TableBuilder(MammogramBuilder, skip_registration=True):
             "pixel_spacing_mm": encoded.pixel_spacing_mm,
             "age_years": encoded.age_years if image.info.age_years < 0 else image.info.age_years,
             "vendor": image.info.vendor or encoded.vendor,
+            "findings": findings,
+            "masks": encoded.masks,
         }
         yield MammogramRecord(**known | from_file, image=encoded.image, extra=image.extra)
+
+
+def _with_mask(
+    findings: tuple[Finding, ...], masks: np.ndarray | None
+) -> tuple[Finding, ...] | None:
+    """The findings, the first one with the place of its mask; None where the mask is empty."""
+    if masks is None:
+        return findings
+    first, *others = findings
+    known = {"label": first.label, "kind": first.kind, "extra": first.extra}
+    found = mask_finding(masks, **known)
+    return None if found is None else (found, *others)
 
 
 def _if_known(word: str) -> str:

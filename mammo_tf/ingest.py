@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mammo_tf.codecs.jpeg import read_grey_jpeg
 from mammo_tf.codecs.pgm import parse_pgm_header, read_pgm
 from mammo_tf.codecs.png import check_png
 from mammo_tf.codecs.png_writer import encode_png
@@ -24,6 +25,7 @@ from mammo_tf.record import Finding
 from mammo_tf.time_limit import time_limit
 
 MAX_REASON_CHARACTERS = 300
+JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,13 @@ class ImageFile:
 
     Attributes:
         row: Row of the table, counted from 1 with the header.
-        path: Relative to the job's folder; "" where `content` is given.
+        path: Relative to the job's folder, of a DICOM file or, by its name, a grey JPEG file; ""
+            where `content` is given.
         content: A PGM file of mini-MIAS' kind; None where `path` is given.
         shape: (height, width) that `content` must have.
         view: As the table says; "" leaves it to the file.
         laterality: Likewise.
-        mask: Path of a mask in canonical orientation; "" for none.
+        mask: Path of a mask in canonical orientation, of a JPEG file as that lies; "" for none.
         sha256: Checksum of the file at `path` as 64 hex digits; "" for none.
     """
 
@@ -133,12 +136,34 @@ def ingest(job: Job) -> dict[str, EncodedImage] | Rejection:
 
 
 def _ingest_image(job: Job, file: ImageFile) -> EncodedImage:
+    if file.path.lower().endswith(JPEG_SUFFIXES):
+        return _ingest_jpeg(job, file)
     if file.path:
         return _ingest_dicom(job, file)
     if file.content is None:
         raise DataError("its file is missing")
     pixels = parse_pgm(file.content, shape=file.shape)
     return EncodedImage(image=encode_image(pixels, job.cratios), shape=pixels.shape)
+
+
+def _ingest_jpeg(job: Job, file: ImageFile) -> EncodedImage:
+    with time_limit():
+        pixels = read_grey_jpeg(
+            resolve_inside(job.folder, file.path, follow_links=job.follow_links)
+        )
+    return EncodedImage(
+        image=encode_image(pixels, job.cratios),
+        shape=pixels.shape,
+        masks=_read_own_mask(job, file, pixels.shape),
+    )
+
+
+def _read_own_mask(job: Job, file: ImageFile, shape: tuple[int, int]) -> np.ndarray | None:
+    if not file.mask:
+        return None
+    with time_limit():
+        path = resolve_inside(job.folder, file.mask, follow_links=job.follow_links)
+        return read_mask(path, shape)
 
 
 def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
@@ -163,17 +188,12 @@ def _ingest_dicom(job: Job, file: ImageFile) -> EncodedImage:
         )
     if job.cratios is None:
         pixels = pixels.astype(np.uint16)  # an 8-bit PNG read as 16 bits would be rescaled
-    masks = None
-    if file.mask:
-        mask_path = resolve_inside(job.folder, file.mask, follow_links=job.follow_links)
-        with time_limit():
-            masks = read_mask(mask_path, pixels.shape)
     return EncodedImage(
         image=encode_image(pixels, job.cratios),
         shape=pixels.shape,
         bits_stored=int(metadata.bits_stored),
         pixel_spacing_mm=tuple(map(float, metadata.pixel_spacing_mm or (0.0, 0.0))),
-        masks=masks,
+        masks=_read_own_mask(job, file, pixels.shape),
         age_years=-1 if metadata.age_years is None else int(metadata.age_years),
         vendor=metadata.vendor or "",
         device=_device(metadata),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mammo_tf.codecs.jpeg import read_grey_jpeg
 from mammo_tf.codecs.png_writer import encode_png
 from mammo_tf.errors import DataError
 from mammo_tf.files import resolve_inside
@@ -24,8 +25,6 @@ MAX_RESIZE = 1.25
 """A mask of another size is taken for the image's if neither side differs by more; known: 1.149."""
 MAX_STRETCH = 1.02
 """And if height and width differ by nearly the same factor; known: 1.004."""
-MAX_JPEG_BYTES_PER_PIXEL = 2
-JPEG_ALLOWANCE_BYTES = 1 << 20
 CLEAR_EVIDENCE = 0.1  # of `chest_wall_evidence`, as in `mammo_tf.dicom.orientation`
 
 
@@ -289,7 +288,7 @@ def ingest_cbis_jpeg(job: JpegJob) -> EncodedFilm | Rejection:
     """
     try:
         with time_limit():
-            pixels = read_jpeg(Path(job.path), job.size)
+            pixels = read_grey_jpeg(Path(job.path), shape=(job.size, job.size))
         return EncodedFilm(
             image=encode_image(pixels, job.cratios),
             shape=pixels.shape,
@@ -300,36 +299,3 @@ def ingest_cbis_jpeg(job: JpegJob) -> EncodedFilm | Rejection:
         )
     except Exception as error:
         return _rejection(job, error, job.path)
-
-
-def read_jpeg(path: Path, size: int) -> np.ndarray:
-    """Reads a grey 8-bit JPEG file of known size.
-
-    Args:
-        path: The file.
-        size: Height and width that it must have.
-
-    Returns:
-        (size, size) uint8.
-
-    Raises:
-        DataError: If the file is of another kind or size, cut off or damaged.
-    """
-    from PIL import Image
-
-    if path.stat().st_size > MAX_JPEG_BYTES_PER_PIXEL * size * size + JPEG_ALLOWANCE_BYTES:
-        raise DataError(f"expected a JPEG file of {size}×{size} pixels, received a larger file")
-    try:
-        with Image.open(path, formats=["JPEG"]) as image:
-            if image.size != (size, size):  # known before any pixel is decoded
-                received = f"{image.height}×{image.width}"
-                raise DataError(f"expected {size}×{size} pixels, received {received}")
-            if image.mode != "L":
-                raise DataError("expected a grey JPEG file, received one in colour")
-            return np.array(image)
-    except DataError:
-        raise
-    except (Image.UnidentifiedImageError, SyntaxError, ValueError):
-        raise DataError("it is no JPEG file, or damaged") from None
-    except OSError:  # Pillow's word for a stream that ends early
-        raise DataError("the JPEG file is cut off or damaged") from None
