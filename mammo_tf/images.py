@@ -8,7 +8,7 @@ import numpy as np
 
 from mammo_tf.codecs.images import GreyImage, is_dicom, read_grey_image
 from mammo_tf.dicom import read_mammogram
-from mammo_tf.dicom.orientation import AS_STORED, UPRIGHT
+from mammo_tf.dicom.orientation import AS_STORED, UNTURNED, UPRIGHT, Orientation
 from mammo_tf.dicom.safety import safe_name
 from mammo_tf.errors import DataError
 
@@ -23,13 +23,21 @@ class DisplayImage:
         orientation: "canonical" for DICOM that could be turned: head up, the chest wall of a left
             breast at the left edge, of a right breast at the right edge; "upright, side unknown"
             for DICOM that was turned but does not say which breast it is; else "as stored".
+        turn: How the stored image was turned to become this one.
         notes: What the file has and was left out, one line each; see `MammogramMetadata`.
     """
 
     pixels: np.ndarray = field(repr=False)
     pixel_spacing_mm: tuple[float, float] | None
     orientation: str
+    turn: Orientation = UNTURNED
     notes: tuple[str, ...] = ()
+
+    @property
+    def file_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the image as the file stores it."""
+        height, width = self.pixels.shape
+        return (width, height) if self.turn.transpose else (height, width)
 
 
 def read_display_image(
@@ -68,6 +76,7 @@ def read_display_image(
         pixels=pixels,
         pixel_spacing_mm=facts.pixel_spacing_mm,
         orientation="canonical" if is_canonical else facts.orientation_source,
+        turn=mammogram.turn,
         notes=facts.notes,
     )
 

@@ -133,7 +133,11 @@ def test_what_is_written(run, trained, png, tmp_path):
     done = run(trained.parent, png, "--json", "--threshold", "0.6")  # the weights' folder will do
     (result,) = json.loads(done.stdout)
     assert json.loads((tmp_path / "out" / "left.json").read_text("utf-8")) == result
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["left.json", "left.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "left.json",
+        "left.png",
+        "predictions.csv",
+    ]
     assert result["file"] == "left.png"
     assert (result["height_px"], result["width_px"], result["orientation"]) == (90, 60, "as stored")
     assert result["pixel_spacing_mm"] is None and result["pixel_spacing_source"] is None
@@ -295,7 +299,7 @@ def test_nothing_that_identifies_a_person_comes_out(run, trained, tmp_path):
     done = run(trained, path, "--json")
     assert done.exit_code == 0, done.output
     written = [file.read_bytes() for file in (tmp_path / "out").iterdir()]
-    assert len(written) == 2
+    assert len(written) == 3
     for content in (*written, done.stdout.encode(), done.stderr.encode()):
         assert not any(secret in content for secret in SECRETS)
     with Image.open(tmp_path / "out" / "im1.png") as drawn:
@@ -316,7 +320,13 @@ def test_a_bad_image_is_named_and_the_others_are_done(shell, trained, png, breas
     assert "colour.png is a colour image" in errors[1]
     assert errors[2].startswith("Error: 2 of 4 images could not be read")
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["good.json", "good.png", "left.json", "left.png"]
+    assert written == [
+        "good.json",
+        "good.png",
+        "left.json",
+        "left.png",
+        "predictions.csv",
+    ]
 
 
 def test_the_json_list_has_the_images_that_were_read(run, trained, png, tmp_path):
@@ -420,7 +430,8 @@ def test_only_known_endings_are_cut_off(run, trained, tmp_path):
     second = write_mammogram(tmp_path / "1.2.840.2")
     assert run(trained, first, second).exit_code == 0
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["1.2.840.1.json", "1.2.840.1.png", "1.2.840.2.json", "1.2.840.2.png"]
+    names = ["1.2.840.1.json", "1.2.840.1.png", "1.2.840.2.json", "1.2.840.2.png"]
+    assert written == [*names, "predictions.csv"]
 
 
 def test_a_long_or_unprintable_name(shell, run, trained, png, tmp_path):

@@ -46,6 +46,30 @@ class Orientation:
         image = image[::-1] if self.flip_vertical else image
         return np.ascontiguousarray(image)
 
+    def undo_boxes(self, boxes_yxyx: np.ndarray) -> np.ndarray:
+        """Returns (n, 4) boxes of the oriented image where they lie in the stored one.
+
+        Args:
+            boxes_yxyx: (n, 4) float, top, left, bottom, right as shares of the oriented image's
+                height and width; the result's are shares of the stored rows and columns.
+
+        Examples:
+            >>> turn = Orientation(True, True, False, "pixels")
+            >>> turn.undo_boxes(np.array([[0.0, 0.5, 0.25, 1.0]])).tolist()
+            [[0.0, 0.0, 0.5, 0.25]]
+        """
+        top, left, bottom, right = np.asarray(boxes_yxyx, np.float64).reshape(-1, 4).T
+        if self.flip_vertical:
+            top, bottom = 1 - bottom, 1 - top
+        if self.flip_horizontal:
+            left, right = 1 - right, 1 - left
+        if self.transpose:
+            top, left, bottom, right = left, top, right, bottom
+        return np.stack([top, left, bottom, right], axis=1)
+
+
+UNTURNED = Orientation(False, False, False, AS_STORED)
+
 
 def find_orientation(
     header: Header,

@@ -33,12 +33,14 @@ class Mammogram:
         padding: (height, width) bool, True where there is no image; None where there is no padding.
         metadata: What is known about it; nothing that identifies a person.
         display_transform: The file's modality and VOI transformations.
+        turn: How the stored image was turned.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
     padding: np.ndarray | None = dataclasses.field(repr=False)
     metadata: metadata.MammogramMetadata
     display_transform: display.DisplayTransform
+    turn: orientation.Orientation
 
     def display(self, voi: int = 0) -> np.ndarray:
         """Returns the image as a viewer shows it: modality LUT, VOI, then inversion.
@@ -124,6 +126,7 @@ def read_mammogram(
         padding=None if padding is None else turn.apply(padding),
         metadata=facts,
         display_transform=transform,
+        turn=turn,
     )
 
 

@@ -171,18 +171,20 @@ def find_weights(weights: str | os.PathLike) -> Path:
     """Finds the weights file of a detector.
 
     Args:
-        weights: A `.weights.h5` file, or the folder that holds a `model.weights.h5`.
+        weights: A `.weights.h5` file, the folder that holds a `model.weights.h5`, or the run
+            folder in whose `cells` there is one detector.
 
     Returns:
         The file's path.
 
     Raises:
-        UserError: If there is no such file.
+        UserError: If there is no such file, or a run has more than one detector.
         DataError: If it is larger than any detector's.
     """
     path = Path(weights)
     if path.is_dir():
-        path = path / f"model{WEIGHTS_SUFFIX}"
+        name = f"model{WEIGHTS_SUFFIX}"
+        path = (path if (path / name).exists() else _cell_of_run(path)) / name
     # Keras tells the format from the name; the older ones are not for us.
     if not path.name.endswith(WEIGHTS_SUFFIX) or not path.is_file():
         raise UserError(
@@ -194,6 +196,17 @@ def find_weights(weights: str | os.PathLike) -> Path:
     return path
 
 
+def _cell_of_run(folder: Path) -> Path:
+    """Returns the folder of a run's one detector; the folder itself where it is no run's."""
+    found = sorted(path.parent for path in folder.glob(f"cells/*/{DESCRIPTION}"))
+    if len(found) > 1:
+        raise UserError(
+            f"{folder} has {len(found)} detectors: give one of them, e.g. {found[0]}. "
+            f"Received: {folder}."
+        )
+    return found[0] if found else folder
+
+
 def load_detector(weights: str | os.PathLike) -> Detector:
     """Loads a detector from its weights and the detector.json beside them.
 
@@ -201,7 +214,7 @@ def load_detector(weights: str | os.PathLike) -> Detector:
     taken, and the weights are arrays in HDF5.
 
     Args:
-        weights: A `.weights.h5` file, or its folder.
+        weights: See `find_weights`.
 
     Returns:
         The detector.
