@@ -31,6 +31,7 @@ COMMANDS = [
     ["recipe"],
     ["recipe", "list"],
     ["recipe", "cigan"],
+    ["recipe", "glam"],
     ["recipe", "compression"],
     ["recipe", "mias"],
     ["weights"],

@@ -242,6 +242,25 @@ class TestSegmentation:
         # c: 30×40 of 60×80.
         np.testing.assert_array_equal(task.masks[2][:30], masks_of("c")[1::2, 1::2])
         assert task.notes == ("2 of 3 masks are ellipses in a box or circle.",)
+        # each finding's box, relative to the fitted image: a is mirrored
+        top, left, bottom, right = BOX.box_yxyx_px
+        expected = [top / 90, (60 - right) / 80, bottom / 90, (60 - left) / 80]
+        np.testing.assert_allclose(task.boxes[0][0], expected, rtol=1e-6)
+        assert [each.tolist() for each in task.box_labels] == [[2, 1], [], [1]]
+
+    def test_findings_without_a_place_are_kept_where_asked_for(self):
+        placed = info("a", findings=(MASK,), label="malignant")
+        mixed = (Finding(label="benign"), Finding(mark="mask", box_yxyx_px=(1, 1, 3, 3)))
+        unplaced = info("b", findings=mixed, label="malignant")
+        nameless = info("c", label="malignant")
+        unknown = info("d", findings=(Finding(mark="box", box_yxyx_px=(1, 1, 3, 3)),))
+        catalog = catalog_of(placed, unplaced, nameless, unknown)
+        assert [one.example_id for one in segmentation(catalog, shape=(9, 9)).examples] == ["a"]
+        plan = segmentation(catalog, shape=(9, 9), with_unplaced=True)
+        assert [one.example_id for one in plan.examples] == ["a", "b", "c"]
+        assert [one.label for one in plan.examples] == [2, 2, 2]
+        assert plan.examples[1].box_labels.tolist() == [1, 0]
+        assert not plan.examples[1].boxes[0].any() and plan.examples[1].boxes[1].any()
 
     def test_masks_are_cached_beside_the_images(self, made, tmp_path, monkeypatch):
         builder, catalog = made

@@ -10,6 +10,8 @@ import numpy as np
 
 from mammo_tf.errors import UserError
 from mammo_tf.models.glam import standardise
+from mammo_tf.pipelines.augment import AugmentConfig, affine_transforms, draw_uniforms
+from mammo_tf.pipelines.feed import warp
 from mammo_tf.training.checkpoint import load_checkpoint, save_checkpoint
 from mammo_tf.training.glam_config import GlamTrainingConfig
 from mammo_tf.training.glam_steps import GlamSteps, memory_bytes
@@ -42,12 +44,16 @@ class GlamImages:
         if not np.isin(self.labels, (0, 1)).all():
             raise UserError("GLAM's labels must be 0 or 1.")
 
-    def batches(self, batch_size: int, seed: int, epoch: int) -> Iterator[tuple]:
-        """Yields the batches of one pass; their order follows from seed and epoch alone."""
+    def batches(
+        self, batch_size: int, seed: int, epoch: int, augment: AugmentConfig
+    ) -> Iterator[tuple]:
+        """Yields the batches of one pass; order and moves follow from seed and epoch alone."""
         order = np.random.default_rng([seed, epoch]).permutation(len(self.images))
+        draws = draw_uniforms(seed, epoch, len(order))
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            yield self.prepared(chosen), np.asarray(self.labels)[chosen].astype(np.float32)
+            images = move(self.prepared(chosen), augment, draws[chosen])
+            yield images, np.asarray(self.labels)[chosen].astype(np.float32)
 
     def prepared(self, rows) -> np.ndarray:
         """Returns the (rows, height, width, 1) standardised images."""
@@ -108,7 +114,7 @@ def fit_glam(
     progress = load_checkpoint(folder, steps.variables(), settings, begin=GlamProgress)
     while progress.epoch < config.num_epochs:
         step = steps.steps[config.stage(progress.epoch)]
-        batches = images.batches(config.batch_size, seed, progress.epoch)
+        batches = images.batches(config.batch_size, seed, progress.epoch, config.augment)
         losses = _mean_losses([step(*batch) for batch in batches])
         progress.epoch += 1
         entry = {"epoch": progress.epoch, **losses}
@@ -140,6 +146,21 @@ def draw_saliency(model, images: GlamImages) -> np.ndarray:
         colour[..., 1] += 0.4 * saliency[..., 0]
         columns.append(colour)
     return np.rint(np.clip(np.concatenate(columns, axis=1), 0, 1) * 255).astype(np.uint8)
+
+
+def move(images: np.ndarray, augment: AugmentConfig, draws: np.ndarray) -> np.ndarray:
+    """Returns images as an augmentation moves them, their edges drawn out.
+
+    Args:
+        images: (n, height, width, channels) float32.
+        augment: How.
+        draws: (n, NUM_DRAWS), see `mammo_tf.pipelines.augment.draw_uniforms`.
+    """
+    if not augment.moves_pixels:
+        return images
+    shape = images.shape[1:3]
+    transforms = affine_transforms(augment, draws, stored_shape=shape, input_shape=shape)
+    return np.asarray(warp(images, transforms, shape, "nearest"))
 
 
 def _say_memory(model, config: GlamTrainingConfig, on_start) -> None:

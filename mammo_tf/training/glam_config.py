@@ -1,9 +1,10 @@
 """How GLAM is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mammo_tf.config import check_range
 from mammo_tf.errors import UserError
+from mammo_tf.pipelines.augment import AugmentConfig
 
 STAGES = ("global", "local", "joint")
 
@@ -22,6 +23,7 @@ class GlamTrainingConfig:
         l1_weight: Weight of the mean saliency of each head.
         most_memory_gb: Refuse to begin where the estimate of memory, in 10⁹ bytes, is above; None
             for no limit.
+        augment: How training images are moved at random; not stated in the paper's abstract.
 
     Raises:
         UserError: If a number makes no sense.
@@ -34,6 +36,7 @@ class GlamTrainingConfig:
     learning_rate: float = 1e-4
     l1_weight: float = 0.01
     most_memory_gb: float | None = None
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self):
         for name in ("global_epochs", "local_epochs", "joint_epochs"):
@@ -41,6 +44,7 @@ class GlamTrainingConfig:
         check_range("glam.batch_size", self.batch_size, 1, 4096)
         check_range("glam.learning_rate", self.learning_rate, 1e-9, 1)
         check_range("glam.l1_weight", self.l1_weight, 0, 1000)
+        check_moves_alone(self.augment)
         if not self.num_epochs:
             raise UserError("GLAM needs at least one epoch of a stage.")
 
@@ -54,3 +58,13 @@ class GlamTrainingConfig:
         if epoch < self.global_epochs:
             return "global"
         return "local" if epoch < self.global_epochs + self.local_epochs else "joint"
+
+
+def check_moves_alone(augment: AugmentConfig) -> None:
+    """Raises UserError where an augmentation does more than move whole images."""
+    extras = augment.changes_intensity or augment.cratios or augment.synthetic is not None
+    if extras or augment.quarter_turns:
+        raise UserError(
+            "Here `augment` only flips, turns, moves and magnifies images: leave quarter_turns, "
+            "brightness, contrast, cratios and synthetic as they are."
+        )

@@ -1,0 +1,1 @@
+"""Segment lesions from image labels alone with GLAM, as Liu et al. 2021."""
