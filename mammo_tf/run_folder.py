@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -22,6 +23,8 @@ from mammo_tf.errors import CodecError, UserError
 from mammo_tf.files import write_json
 
 CONFIG_NAME = "config.json"
+_PATH_OPTIONS = {"--manual-dir", "--data-dir", "--run-dir", "--image-dir", "--out", "--start"}
+_PATH_OPTIONS |= {"--detector", "--scorer", "--weights"}
 # What lies in a folder in which nothing has been computed yet; the data serve any configuration.
 _BEFORE_WORK = {CONFIG_NAME, ".lock", "data", "cache"}
 # What of the environment may change a run's numbers.
@@ -85,7 +88,7 @@ def open_run_folder(
                 "recipe": recipe,
                 "configuration": configuration,
                 "environment": environment,
-                "command": shlex.join(sys.argv),
+                "command": shown_command(sys.argv),
                 "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             }
             write_json(path / CONFIG_NAME, content)
@@ -95,6 +98,25 @@ def open_run_folder(
                 write_json(path / CONFIG_NAME, known)
             _compare_environments(path, known, environment)
         yield path
+
+
+def shown_command(words: Sequence[str]) -> str:
+    """Returns a command line as it may be kept: folders may be called after patients, so no path.
+
+    Examples:
+        >>> shown_command(["/usr/bin/mammo-tf", "recipe", "mias", "--manual-dir", "Doe_Jane"])
+        'mammo-tf recipe mias --manual-dir PATH'
+    """
+    shown = [Path(words[0]).name] if words else []
+    for before, word in itertools.pairwise(words):
+        name, sign, value = word.partition("=")
+        if before in _PATH_OPTIONS or os.sep in name:
+            shown.append("PATH")
+        elif sign and (name in _PATH_OPTIONS or os.sep in value):
+            shown.append(f"{name}=PATH")
+        else:
+            shown.append(word)
+    return shlex.join(shown)
 
 
 def read_config(path: str | Path) -> dict | None:
