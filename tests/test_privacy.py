@@ -221,7 +221,9 @@ def test_a_transcoded_copy_has_the_pixels_and_says_what_it_keeps(studies, shell,
     archive = tmp_path / "archive"
     archive.mkdir()
     (archive / "image.dcm").write_bytes(source.read_bytes())
-    code, said = shell(*("codec", "transcode", archive, "--cratio", "20", "--out", tmp_path / "copy"))
+    code, said = shell(
+        *("codec", "transcode", archive, "--cratio", "20", "--out", tmp_path / "copy")
+    )
     assert code == 0, said
     assert not has_identity(said.encode())
     copy = pydicom.dcmread(next((tmp_path / "copy").rglob("*.dcm")))
