@@ -5,7 +5,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mammo_tf.errors import UserError
@@ -83,6 +83,59 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         elif left != right:
             found.append(f"{name}: {left}, now {right}")
     return found
+
+
+def from_plain(kind: type, plain: Any, prefix: str = "") -> Any:
+    """Returns the configuration that `to_plain` gave as dicts, lists, numbers and strings.
+
+    Args:
+        kind: The dataclass, or the type of a part of it.
+        plain: The values; what is left out has its default.
+        prefix: Names the part in an error.
+
+    Raises:
+        UserError: For an unknown key (the near ones are named) or a value of another type.
+    """
+    if not isinstance(plain, dict):
+        raise UserError(f"`{prefix.rstrip('.') or 'The settings'}` must be an object of settings.")
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    values = {}
+    for name, value in plain.items():
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=2, cutoff=0.6)
+            hint = f" Did you mean {' or '.join(prefix + each for each in near)}?" if near else ""
+            raise UserError(f"Unknown key `{prefix}{name}`.{hint}")
+        values[name] = _value(hints[name], value, f"{prefix}{name}")
+    return kind(**values)
+
+
+def _value(kind: Any, value: Any, key: str) -> Any:
+    """A value of JSON as the type of a field has it."""
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in options:
+            return None
+        return _first(_value, [each for each in options if each is not type(None)], value, key)
+    if dataclasses.is_dataclass(kind):
+        return from_plain(kind, value, f"{key}.")
+    if origin is tuple and isinstance(value, list):
+        inner = [options[0]] * len(value) if Ellipsis in options else options
+        if len(inner) == len(value):
+            return tuple(_value(each, item, key) for each, item in zip(inner, value, strict=True))
+    elif isinstance(kind, type) and _is_of(kind, value):
+        return value
+    elif origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
+        return {
+            name: tuple(item) if isinstance(item, list) else item for name, item in value.items()
+        }
+    raise UserError(f"`{key}` must be {_name(kind)}. Received: {value!r}.")
+
+
+def _is_of(kind: type, value: Any) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int | float) if kind is float else isinstance(value, kind)
 
 
 def with_defaults(kept: dict, config: Any) -> dict:
@@ -166,7 +219,7 @@ def _parse(text: str, kind: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if type(None) in options and text.lower() == "none":
             return None
-        return _parse_first([k for k in options if k is not type(None)], text, kind, key)
+        return _first(_parse_text, [k for k in options if k is not type(None)], text, key)
     if origin is tuple:
         items = [item.strip() for item in text.strip("()[]").split(",") if item.strip()]
         if Ellipsis not in options and len(items) != len(options):
@@ -185,13 +238,20 @@ def _parse(text: str, kind: Any, key: str) -> Any:
     raise UserError(f"`{key}` must be {_name(kind)}. Received: {text!r}.")
 
 
-def _parse_first(kinds, text: str, kind, key: str):
-    for option in kinds:
+def _parse_text(kind: Any, text: str, key: str) -> Any:
+    return _parse(text, kind, key)
+
+
+def _first(convert, kinds, value: Any, key: str) -> Any:
+    """What the first of several types makes of a value."""
+    for kind in kinds:
         try:
-            return _parse(text, option, key)
-        except UserError:
-            continue
-    raise UserError(f"`{key}` must be {_name(kind)}. Received: {text!r}.")
+            return convert(kind, value, key)
+        except UserError as error:
+            if len(kinds) == 1:  # it knows best what is wrong
+                raise error
+    words = " or ".join(map(_name, kinds))
+    raise UserError(f"`{key}` must be {words}. Received: {value!r}.")
 
 
 def _name(kind) -> str:

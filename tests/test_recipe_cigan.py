@@ -19,7 +19,7 @@ from mammo_tf.recipes.cigan.lesions import lesion_task, resized
 from mammo_tf.recipes.cigan.quality import Judged, Quality
 from mammo_tf.recipes.cigan.report import turns
 from mammo_tf.recipes.cigan.report_quality import blind_panel
-from mammo_tf.recipes.cigan.settings import choose_config
+from mammo_tf.recipes.cigan.settings import choose_config, choose_repeats
 from mammo_tf.recipes.cigan.summary import summarise
 from mammo_tf.training.folds import Fold
 from mammo_tf.training.reused_model import ReusedModel
@@ -260,23 +260,19 @@ def test_the_key_of_the_blind_panel_is_right(tmp_path, monkeypatch):
 
 
 def test_settings_follow_preset_options_and_overrides():
-    config, repeats = choose_config()
-    assert config.phantom and repeats == 2
-    config, repeats = choose_config(dataset="cbis_ddsm", weights="w.pth")
-    assert (
-        config == dataclasses.replace(CiganRecipeConfig(), classify=config.classify)
-        and repeats == 5
-    )
+    config = choose_config()
+    assert config.phantom and choose_repeats(config) == 2
+    config = choose_config(dataset="cbis_ddsm", weights="w.pth")
+    assert config == dataclasses.replace(CiganRecipeConfig(), classify=config.classify)
+    assert choose_repeats(config) == 5
     assert config.classify.pretrained.model.name == "resnet50"
     assert config.classify.pretrained.model.options["weights"] == "w.pth"
     assert config.classify.pretrained.training.schedule == "staircase"
     assert config.patches.patch_size == 256 and config.gan.class_map_joined
     overrides = ("gan.class_map_joined=false", "gan.boundary_sigma_px=4", "classify.shares=0.1")
-    config, repeats = choose_config(
-        preset="cpu", dataset="mini_mias", repeats=7, overrides=overrides
-    )
+    config = choose_config(preset="cpu", dataset="mini_mias", overrides=overrides)
     assert not config.gan.class_map_joined and config.gan.boundary_sigma_px == 4
-    assert config.classify.shares == (0.1,) and repeats == 7
+    assert config.classify.shares == (0.1,)
 
 
 @pytest.mark.parametrize(

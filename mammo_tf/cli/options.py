@@ -51,7 +51,7 @@ def recipe_options(default_run_dir: str, *, default_dataset: str):
     """Returns the decorator that gives a recipe's command the options that all recipes share.
 
     They arrive as dataset, variant, phantom, manual_dir, data_dir, max_quarantine, run_dir, folds,
-    seed, overrides, show_config and as_json.
+    seed, overrides, show_config and as_json; `--config` is left to `choose_settings`.
 
     Args:
         default_run_dir: Folder of the results where none is given, for the help text.
@@ -115,6 +115,15 @@ def recipe_options(default_run_dir: str, *, default_dataset: str):
             metavar="KEY=VALUE",
             help="Change any setting, e.g. training.epochs=20; --show-config lists them.",
         ),
+        click.option(
+            "--config",
+            "settings_file",
+            type=UserPath(exists=True, dir_okay=False),
+            expose_value=False,
+            callback=_keep,
+            help="Take the settings from a file, as --show-config prints them or a run folder's "
+            "config.json has them; --set and the options above change them.",
+        ),
         click.option("--show-config", is_flag=True, help="Print the settings as JSON and stop."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     ]
@@ -125,6 +134,12 @@ def recipe_options(default_run_dir: str, *, default_dataset: str):
         return function
 
     return decorate
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value):
+    """Keeps an option's value where `choose_settings` finds it, not among the arguments."""
+    context.meta[f"mammo_tf.{parameter.name}"] = value
+    return value
 
 
 def print_config(config) -> None:

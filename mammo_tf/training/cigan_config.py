@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field, fields
 
-from mammo_tf.config import check_range
+from mammo_tf.config import check_range, from_plain
 from mammo_tf.models.cigan.settings import PerceptualConfig, check_patch_size
-from mammo_tf.phantom.config import PhantomConfig
 from mammo_tf.recipe_config import RecipeConfig
-from mammo_tf.training.folds import SplitConfig
 
 PAPER_PATCH_SIZE = 256
 
@@ -143,23 +141,5 @@ def config_from_plain(plain: dict) -> CiganConfig:
     Args:
         plain: What it keeps; settings of a recipe that trains more than ciGAN are left out.
     """
-    parts = {
-        "split": SplitConfig,
-        "patches": GanPatchesConfig,
-        "perceptual": PerceptualConfig,
-        "gan": CiganTrainingConfig,
-        "phantom": PhantomConfig,
-    }
     known = {entry.name for entry in fields(CiganConfig)}
-    values = {
-        name: parts[name](**{key: _frozen(value) for key, value in content.items()})
-        if name in parts and content is not None
-        else content
-        for name, content in plain.items()
-        if name in known
-    }
-    return CiganConfig(**values)
-
-
-def _frozen(value):
-    return tuple(value) if isinstance(value, list) else value
+    return from_plain(CiganConfig, {name: plain[name] for name in plain.keys() & known})

@@ -65,19 +65,24 @@ def cigan(
     the run folder; the painted patches in synthetic/, for any recipe's training.augment.synthetic.
     A run that was stopped goes on where it was when the same command is given again.
     """
-    from mammo_tf.recipes.cigan.settings import choose_config
+    from mammo_tf.cli.settings_file import choose_settings
+    from mammo_tf.recipes.cigan.config import CiganRecipeConfig
+    from mammo_tf.recipes.cigan.settings import choose_config, choose_repeats
 
-    config, repeats = choose_config(
-        preset=preset,
-        weights=weights,
-        repeats=repeats,
-        dataset=dataset,
-        variant=variant,
-        phantom=phantom,
-        folds=folds,
-        seed=seed,
-        overrides=overrides,
+    options = {
+        "preset": preset,
+        "weights": weights,
+        "dataset": dataset,
+        "variant": variant,
+        "phantom": phantom,
+        "folds": folds,
+        "seed": seed,
+        "overrides": overrides,
+    }
+    config = choose_settings(
+        CiganRecipeConfig, choose_config, options, decided_by=("preset", "weights")
     )
+    repeats = repeats or choose_repeats(config)
     if show_config:
         print_config(config)
         return

@@ -202,4 +202,4 @@ PRESETS = {
         quality=QualityConfig(embedding_weights="none", most=60, num_panel=12),
     ),
 }
-REPEATS = {"paper": 5, "cpu": 5, "demo": 2}
+REPEATS = {"paper": 5, "demo": 2}

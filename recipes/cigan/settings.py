@@ -11,23 +11,21 @@ def choose_config(
     *,
     preset: str | None = None,
     weights: str | None = None,
-    repeats: int | None = None,
     dataset: str | None = None,
     phantom: bool | None = None,
     **options,
-) -> tuple[CiganRecipeConfig, int]:
+) -> CiganRecipeConfig:
     """Builds the configuration: the preset, then options, then overrides.
 
     Args:
         preset: A key of PRESETS; None means "demo" where nothing says what to run on, else "paper".
         weights: ResNet-50's, see `ResNet50`; None for the preset's network.
-        repeats: Trainings of each classifier; None for the preset's.
         dataset: A data set's name, or None for the preset's.
         phantom: True to make a synthetic set first.
         **options: Further ones of `RecipeConfig.with_options`.
 
     Returns:
-        The configuration, and the number of trainings.
+        The configuration.
 
     Raises:
         UserError: For an unknown key, a value out of range, or a data set that the preset has not.
@@ -44,7 +42,11 @@ def choose_config(
         model = ModelConfig(name="resnet50", options={"weights": weights})
         pretrained = dataclasses.replace(classify.pretrained, model=model)
         classify = dataclasses.replace(classify, pretrained=pretrained)
-    config = base.with_options(
+    return base.with_options(
         dataset=dataset, phantom=phantom, changes={"classify": classify}, **options
     )
-    return config, repeats or REPEATS[preset]
+
+
+def choose_repeats(config: CiganRecipeConfig) -> int:
+    """Returns how often each classifier is trained unless it is said: seldom on a phantom."""
+    return REPEATS["demo" if config.phantom else "paper"]

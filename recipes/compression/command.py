@@ -8,6 +8,10 @@ from mammo_tf.pipelines.task_names import BINARY_TASKS
 from mammo_tf.recipes.compression.experiments import EXPERIMENTS
 from mammo_tf.scoring.config import INPUTS, UNITS
 
+# Its own options that decide settings.
+DECIDING = ("preset", "task", "cratios", "networks", "scorer", "scorer_input", "scorer_unit")
+DECIDING += ("scorer_traceback", "detector")
+
 
 @click.command(context_settings={"show_default": True})
 @click.option(
@@ -142,6 +146,8 @@ def compression(
     TensorBoard logs in the run folder. A run that was stopped goes on where it was when the same
     command is given again.
     """
+    from mammo_tf.cli.settings_file import choose_settings
+    from mammo_tf.recipes.compression.config import CompressionConfig
     from mammo_tf.recipes.compression.settings import check_detector, choose_config
     from mammo_tf.recipes.compression.settings_scorer import choose_scorer
 
@@ -155,19 +161,19 @@ def compression(
         folds=folds,
         overrides=overrides,
     )
-    config = choose_config(
-        preset=preset,
-        dataset=dataset,
-        variant=variant,
-        phantom=phantom,
-        task=task,
-        cratios=cratios,
-        models=networks,
-        folds=folds,
-        seed=seed,
-        overrides=overrides,
-        detector=detector,
-        scorer=choose_scorer(
+    options = {
+        "preset": preset,
+        "dataset": dataset,
+        "variant": variant,
+        "phantom": phantom,
+        "task": task,
+        "cratios": cratios,
+        "models": networks,
+        "folds": folds,
+        "seed": seed,
+        "overrides": overrides,
+        "detector": detector,
+        "scorer": choose_scorer(
             scorer,
             scorer_input=scorer_input,
             scorer_unit=scorer_unit,
@@ -179,7 +185,8 @@ def compression(
             folds=folds,
             overrides=overrides,
         ),
-    )
+    }
+    config = choose_settings(CompressionConfig, choose_config, options, decided_by=DECIDING)
     if show_config:
         print_config(config)
         return

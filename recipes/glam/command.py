@@ -75,18 +75,23 @@ def glam(
     and TensorBoard logs in the run folder. A run that was stopped goes on where it was when the
     same command is given again.
     """
+    from mammo_tf.cli.settings_file import choose_settings
+    from mammo_tf.recipes.glam.config import GlamConfig
     from mammo_tf.recipes.glam.settings import choose_config
 
-    config = choose_config(
-        preset=preset,
-        cratios=cratios,
-        start=start,
-        dataset=dataset,
-        variant=variant,
-        phantom=phantom,
-        folds=folds,
-        seed=seed,
-        overrides=overrides,
+    options = {
+        "preset": preset,
+        "cratios": cratios,
+        "start": start,
+        "dataset": dataset,
+        "variant": variant,
+        "phantom": phantom,
+        "folds": folds,
+        "seed": seed,
+        "overrides": overrides,
+    }
+    config = choose_settings(
+        GlamConfig, choose_config, options, decided_by=("preset", "cratios", "start")
     )
     if show_config:
         print_config(config)

@@ -69,18 +69,21 @@ def mias(
     folder; the detectors' weights in cells/, for `mammo-tf predict`. A run that was stopped goes
     on where it was when the same command is given again.
     """
+    from mammo_tf.cli.settings_file import choose_settings
+    from mammo_tf.recipes.mias.config import MiasConfig
     from mammo_tf.recipes.mias.settings import choose_config
 
-    config = choose_config(
-        dataset=dataset,
-        variant=variant,
-        phantom=phantom,
-        backbone=backbone,
-        weights=weights,
-        folds=folds,
-        seed=seed,
-        overrides=overrides,
-    )
+    options = {
+        "dataset": dataset,
+        "variant": variant,
+        "phantom": phantom,
+        "backbone": backbone,
+        "weights": weights,
+        "folds": folds,
+        "seed": seed,
+        "overrides": overrides,
+    }
+    config = choose_settings(MiasConfig, choose_config, options, decided_by=("backbone", "weights"))
     if show_config:
         print_config(config)
         return
