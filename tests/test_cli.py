@@ -25,6 +25,7 @@ COMMANDS = [
     ["data"],
     ["data", "build"],
     ["doctor"],
+    ["export"],
     ["phantom"],
     ["phantom", "ncc"],
     ["predict"],

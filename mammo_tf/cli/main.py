@@ -57,6 +57,7 @@ COMMANDS = {
     "codec": ("mammo_tf.cli.codec:codec", "JPEG 2000: what each compression ratio costs."),
     "data": ("mammo_tf.cli.data:data", "Build the TFDS data sets from raw files."),
     "doctor": ("mammo_tf.cli.doctor:doctor", "Check versions, OpenJPEG, GPUs and disk."),
+    "export": ("mammo_tf.cli.export:export", "Write a trained network for other programs."),
     "phantom": ("mammo_tf.cli.phantom:phantom", "Synthetic mammograms to try everything on."),
     "predict": ("mammo_tf.cli.predict:predict", "Find lesions in mammograms with a trained SSD."),
     "recipe": ("mammo_tf.cli.recipe:recipe", "Reproduce a paper."),
