@@ -22,6 +22,7 @@ COMMANDS = [
     ["cigan", "synthesize"],
     ["codec"],
     ["codec", "measure"],
+    ["compare"],
     ["data"],
     ["data", "build"],
     ["doctor"],

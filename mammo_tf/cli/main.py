@@ -55,6 +55,7 @@ COMMANDS = {
     "audit": ("mammo_tf.cli.audit:audit", "Find what leaks between the parts of a split."),
     "cigan": ("mammo_tf.cli.cigan:cigan", "Synthetic lesions for training, by ciGAN."),
     "codec": ("mammo_tf.cli.codec:codec", "JPEG 2000: what each compression ratio costs."),
+    "compare": ("mammo_tf.cli.compare:compare", "Several runs of a recipe side by side."),
     "data": ("mammo_tf.cli.data:data", "Build the TFDS data sets from raw files."),
     "doctor": ("mammo_tf.cli.doctor:doctor", "Check versions, OpenJPEG, GPUs and disk."),
     "export": ("mammo_tf.cli.export:export", "Write a trained network for other programs."),
