@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench fuzz clean
+.PHONY: demo test lint types docs bench fuzz clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml tools/constraints.txt
@@ -22,6 +22,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+types: $(VENV)/.installed
+	$(BIN)/python tools/types_report.py
+
 docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --strict
 
@@ -33,4 +36,4 @@ fuzz: $(VENV)/.installed
 	$(BIN)/python tools/fuzz.py $(FUZZ)
 
 clean:
-	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

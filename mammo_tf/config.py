@@ -67,8 +67,8 @@ def parse_like(text: str, default: Any, key: str) -> Any:
         UserError: If `text` is no such value.
     """
     if isinstance(default, tuple):
-        kind = type(default[0]) if default else str
-        return _parse(text, tuple[(kind,) * len(default)] if default else tuple[str, ...], key)
+        kinds: Any = (type(default[0]),) * len(default) if default else (str, ...)
+        return _parse(text, tuple.__class_getitem__(kinds), key)
     return _parse(text, str if default is None else type(default), key)
 
 
@@ -85,7 +85,7 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     return found
 
 
-def from_plain(kind: type, plain: Any, prefix: str = "") -> Any:
+def from_plain(kind: Any, plain: Any, prefix: str = "") -> Any:
     """Returns the configuration that `to_plain` gave as dicts, lists, numbers and strings.
 
     Args:
@@ -174,7 +174,9 @@ def keys(config: Any, prefix: str = "") -> list[str]:
 
 def _replace(config, changes: list[tuple[list[str], str]], prefix: str, whole: Any):
     """Applies all changes of a section at once, so that their order does not matter."""
-    values, inner, options = {}, {}, {}
+    values: dict[str, Any] = {}
+    inner: dict[str, list[tuple[list[str], str]]] = {}
+    options: dict[str, dict[str, str]] = {}
     kinds = typing.get_type_hints(type(config))
     for (name, *rest), text in changes:
         key = ".".join([prefix + name, *rest])

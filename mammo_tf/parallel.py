@@ -8,7 +8,7 @@ import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -75,7 +75,7 @@ def _imap_in_pool(function, items, workers: int, window: int) -> Iterator:
     pool = ProcessPoolExecutor(
         max_workers=min(workers, window), mp_context=context, initializer=_start_worker
     )
-    pending = deque()
+    pending: deque[Future] = deque()
     try:
         for item in items:
             with _caller_hidden(function):

@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Iterable
+from typing import Any
 
 from mammo_tf.errors import UserError
 
@@ -34,13 +35,14 @@ def check_cratios(cratios: Iterable[float]) -> tuple[float, ...]:
     Raises:
         UserError: If they are not 1 to 100 different numbers from 1 to a million.
     """
-    values = (cratios,) if isinstance(cratios, numbers.Real) else tuple(cratios)
+    values: tuple[Any, ...] = (cratios,) if isinstance(cratios, numbers.Real) else tuple(cratios)
     if not 1 <= len(values) <= MAX_CRATIOS:
         raise UserError(f"Expected 1 to {MAX_CRATIOS} compression ratios. Received: {values!r}.")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise UserError(f"A compression ratio must be a number. Received: {value!r}.")
-        if not 1 <= value <= MAX_CRATIO:  # NaN is refused here too
+        number: Any = value  # `Real` promises no comparison
+        if not 1 <= number <= MAX_CRATIO:  # NaN is refused here too
             raise UserError(
                 f"A compression ratio must be from 1 (lossless) to {MAX_CRATIO}. "
                 f"Received: {float(value):g}."

@@ -132,8 +132,8 @@ def _read_with_pillow(path: Path, source: Path | io.BytesIO) -> np.ndarray:
             _check_size(path, image.height, image.width)
             if image.mode not in ("L", "I;16", "I;16L", "I;16B"):
                 raise DataError(f"{_EXPECTED}. {path.name} is {_describe(image.mode)}.")
-            if getattr(image, "n_frames", 1) != 1:
-                raise DataError(f"{_EXPECTED}. {path.name} holds {image.n_frames} images.")
+            if (num_frames := getattr(image, "n_frames", 1)) != 1:
+                raise DataError(f"{_EXPECTED}. {path.name} holds {num_frames} images.")
             pixels = np.array(image)
     except DataError:
         raise

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammo_tf.codecs import coder, codestream, record
-from mammo_tf.codecs.codestream import MAX_PIXELS, Codestream
+from mammo_tf.codecs.codestream import Codestream
 from mammo_tf.codecs.cratios import check_cratios
 from mammo_tf.codecs.record import Step
 from mammo_tf.errors import CodecError, UserError
+from mammo_tf.limits import MAX_PIXELS
 
 PAPER_CRATIOS = (1, 15, 20, 25, 50, 100, 500, 1000, 5000, 10000, 11000)
 METHODS = ("layered", "separate")
@@ -253,5 +254,6 @@ def _is_off(ladder: Ladder, step: Step, entry: LadderEntry, tolerance: float) ->
     lossless = [other.achieved_cratio for other in ladder.entries if other.cratio == 1]
     if lossless and step.cratio <= lossless[0]:
         return False
-    together = ladder.streams[0].layer_is_empty[step.num_layers - 1]
+    empty = ladder.streams[0].layer_is_empty
+    together = empty is not None and empty[step.num_layers - 1]
     return together or abs(entry.achieved_cratio / step.cratio - 1) > tolerance

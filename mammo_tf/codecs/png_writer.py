@@ -15,7 +15,7 @@ from mammo_tf.codecs.png import SIGNATURE
 try:
     from isal import isal_zlib
 except ImportError:  # the extra "fast": five times as fast, the same pixels
-    isal_zlib = None
+    isal_zlib = None  # type: ignore[assignment]
 
 _ROWS_AT_ONCE = 128
 _UP = 2  # the filter type "Up" of the PNG specification, 9.2
@@ -48,6 +48,7 @@ def encode_png(image: np.ndarray) -> bytes:
         packed.append(packer.compress(filtered))
         above = rows[-1:]
     packed.append(packer.flush())
+    chunks: tuple[tuple[bytes, list[bytes]], ...]
     chunks = ((b"IHDR", [header]), (b"IDAT", packed), (b"IEND", []))
     return SIGNATURE + b"".join(part for chunk in chunks for part in _chunk(*chunk))
 

@@ -45,7 +45,8 @@ def join_fragments(data: memoryview, name: str) -> tuple[bytes | memoryview, boo
 
 def _items(data: memoryview, name: str) -> tuple[list[memoryview], bool]:
     """Returns the value of every item up to the delimiter or the end, and if it is the former."""
-    items, position = [], 0
+    items: list[memoryview] = []
+    position = 0
     while position < len(data):
         tag = data[position : position + 4]
         if tag == _DELIMITER:
@@ -66,7 +67,7 @@ def _items(data: memoryview, name: str) -> tuple[list[memoryview], bool]:
         position += 8 + length
         if position > len(data):
             raise DataError(f"{name}: the pixel data is cut off; copy the file again.")
-        if length % 2 and data[position : position + 1] == b"\0":
+        if length % 2 and bytes(data[position : position + 1]) == b"\0":
             position += 1  # an odd length that does not count its padding
     if not items:
         raise DataError(f"{name}: the pixel data holds no frame; copy the file again.")

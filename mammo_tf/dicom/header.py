@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydicom import uid
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from mammo_tf.dicom import part10, refusals, safety, values
 from mammo_tf.dicom.budget import Budget
+from mammo_tf.dicom.values import RawLut
 from mammo_tf.errors import DataError
 
 TEXT = (
@@ -95,7 +95,7 @@ _NEEDED = frozenset(
     }
 )
 
-_ALLOWED = frozenset(tag_for_keyword(word) for word in (*TEXT, *WHOLE, *REAL, *LISTS, *SEQUENCES))
+_ALLOWED = frozenset(values.tag_of(word) for word in (*TEXT, *WHOLE, *REAL, *LISTS, *SEQUENCES))
 # warnings.catch_warnings changes the whole process, so one thread at a time.
 _WARNINGS_LOCK = threading.Lock()
 
@@ -121,8 +121,8 @@ class Header:
     values: dict[str, Any]
     view_codes: tuple[str, ...]
     modifier_codes: tuple[str, ...]
-    modality_luts: list[values.RawLut | None] = dataclasses.field(repr=False)
-    voi_luts: list[values.RawLut | None] = dataclasses.field(repr=False)
+    modality_luts: list[RawLut | None] = dataclasses.field(repr=False)
+    voi_luts: list[RawLut | None] = dataclasses.field(repr=False)
     pixels: part10.PixelElement = dataclasses.field(repr=False)
     notes: list[str]
 
@@ -226,9 +226,12 @@ def _open_data_set(
 ) -> tuple[bytes, int, uid.UID]:
     """Returns the (inflated) data set, where in it the first element is, and its encoding."""
     start = part10.find_first_element(content)
+    assert start is not None  # `safety.read_file` has looked
     meta, position = part10.read_file_meta(content, start, budget)
     if start == 0 and not meta:
-        syntax = part10.guess_transfer_syntax(content[: part10.SNIFF_BYTES])
+        guessed = part10.guess_transfer_syntax(content[: part10.SNIFF_BYTES])
+        assert guessed is not None  # nor would a first element have been found
+        syntax = guessed
         notes.append(f"Preamble and file meta information are missing; read as {syntax.name}.")
         return content, 0, syntax
     syntax = uid.UID(str(meta.get("TransferSyntaxUID", "")))

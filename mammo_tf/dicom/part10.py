@@ -182,6 +182,8 @@ def _unnamed_element(content: bytes, position: int, little: bool) -> _UnnamedEle
         return None
     order = "<" if little else ">"
     tag = _tag(content, position, little)
+    if tag is None:
+        return None
     for layout in ("6xH", "8xL", "4xL"):
         start = position + struct.calcsize(f"{order}{layout}")
         if start > len(content):
@@ -195,8 +197,9 @@ def _unnamed_element(content: bytes, position: int, little: bool) -> _UnnamedEle
 
 def _follows(content: bytes, position: int, end: int, little: bool) -> bool:
     """Whether at `end` an explicit element with a higher tag than that at `position` begins."""
-    tag, vr = _tag(content, end, little), content[end + 4 : end + 6]
-    if tag is None or tag <= _tag(content, position, little):
+    before, tag = _tag(content, position, little), _tag(content, end, little)
+    vr = content[end + 4 : end + 6]
+    if before is None or tag is None or tag <= before:
         return False
     return vr in _KNOWN_VRS or vr == content[position + 4 : position + 6]
 

@@ -78,11 +78,11 @@ def _decode_plane(
                 break
         else:  # cut off, or of a kind of which it cannot be guessed where its runs begin
             return _decode_walked(segment, num_pixels, name, decode_segment)
-        values = np.frombuffer(values, np.uint8, len(values) - len(_TAIL_VALUES))
-        if len(values) > num_pixels - found:  # the rest is padding, or no run ends here
+        samples = np.frombuffer(values, np.uint8, len(values) - len(_TAIL_VALUES))
+        if len(samples) > num_pixels - found:  # the rest is padding, or no run ends here
             return _decode_walked(segment, num_pixels, name, decode_segment)
-        plane[found : found + len(values)] = values
-        position, found = end, found + len(values)
+        plane[found : found + len(samples)] = samples
+        position, found = end, found + len(samples)
     if found < num_pixels:
         raise _damaged(name)
     return plane

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
@@ -129,7 +130,8 @@ def _native(header: Header) -> np.ndarray:
         header.notes.append(f"{len(data) - expected} bytes after the pixels are left out.")
     if num_bytes == 1 and not header.little_endian and header.pixels.vr == "OW":
         # PS3.5 8.2: 8-bit samples inside 16-bit words, so big endian swaps each pair.
-        data = np.frombuffer(data[: len(data) // 2 * 2], "u2").byteswap().tobytes()
+        pairs = np.frombuffer(data[: len(data) // 2 * 2], "u2").byteswap()
+        return _shaped(pairs.tobytes()[:expected], dtype, header)
     return _shaped(data[:expected], dtype, header)
 
 
@@ -211,14 +213,11 @@ def _decoders() -> dict[str, Callable]:
     """
     from pylibjpeg.utils import get_pixel_data_decoders
 
-    return {
-        syntax: next(iter(plugins.values()))
-        for syntax, plugins in get_pixel_data_decoders(version=2).items()
-        if plugins
-    }
+    found: dict[str, Any] = get_pixel_data_decoders(version=2)
+    return {syntax: next(iter(plugins.values())) for syntax, plugins in found.items() if plugins}
 
 
-def _shaped(data: bytes | bytearray, dtype: np.dtype, header: Header) -> np.ndarray:
+def _shaped(data: bytes | bytearray | memoryview, dtype: np.dtype, header: Header) -> np.ndarray:
     rows, columns = header.get("Rows"), header.get("Columns")
     if len(data) != rows * columns * dtype.itemsize:
         raise DataError(

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 from pydicom import uid
-from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_dataset
 
 from mammo_tf.dicom.header import collected_warnings
+from mammo_tf.dicom.values import tag_of
 
 HEAD_BYTES = 32 << 10  # in front of the series stands text of a few hundred bytes
-_SERIES = tag_for_keyword("SeriesInstanceUID")
+_SERIES = tag_of("SeriesInstanceUID")
 _META_GROUP = 2
 
 
@@ -52,4 +52,4 @@ def _parse(head: bytes) -> str:
         stop_when=lambda tag, *_: tag > _SERIES,
         specific_tags=[_SERIES],
     )
-    return str(dataset.get(_SERIES).value).strip(" \0") if _SERIES in dataset else ""
+    return str(dataset[_SERIES].value).strip(" \0") if _SERIES in dataset else ""

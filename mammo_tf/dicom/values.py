@@ -14,6 +14,13 @@ from mammo_tf import limits
 from mammo_tf.dicom.budget import Budget, MeteredStream, TooCostlyError
 
 
+def tag_of(keyword: str) -> int:
+    """Returns the tag of an element by its keyword, e.g. 0x00280010 for "Rows"."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, keyword  # keywords are ours, never a file's
+    return tag
+
+
 class UnreadableError(ValueError):
     """An element is there, but its value cannot be read."""
 
@@ -45,7 +52,7 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
     if len(_raw_value(dataset, keyword) or b"") > limit:
         raise UnreadableError
     try:
-        element = dataset.get(tag_for_keyword(keyword))
+        element = dataset.get(tag_of(keyword))
         return None if element is None or element.is_empty else element.value
     except Exception:  # pydicom raises many kinds for a value of the wrong form
         raise UnreadableError from None
@@ -75,7 +82,7 @@ def items_of(dataset: Dataset, keyword: str, budget: Budget) -> list[Dataset]:
 
 def _raw_value(dataset: Dataset, keyword: str) -> bytes | None:
     """Returns the bytes of an element that has not been converted yet; None for others."""
-    tag = tag_for_keyword(keyword)
+    tag = tag_of(keyword)
     element = dataset.get_item(tag) if tag in dataset else None
     value = element.value if isinstance(element, RawDataElement) else None
     return value if isinstance(value, bytes) else None
@@ -83,8 +90,8 @@ def _raw_value(dataset: Dataset, keyword: str) -> bytes | None:
 
 def _parse_items(dataset: Dataset, keyword: str, content: bytes, budget: Budget) -> list[Dataset]:
     """Parses a sequence of defined length, which pydicom would do later and unmetered."""
-    raw = dataset.get_item(tag_for_keyword(keyword))
-    if raw.VR not in (None, "SQ", "UN"):
+    raw = dataset.get_item(tag_of(keyword))
+    if not isinstance(raw, RawDataElement) or raw.VR not in (None, "SQ", "UN"):
         raise UnreadableError
     try:
         stream = MeteredStream(content, budget)
@@ -104,7 +111,7 @@ def luts_of(dataset: Dataset, keyword: str, budget: Budget) -> list[RawLut | Non
 
     Items without descriptor and data are no tables and are left out.
     """
-    luts = []
+    luts: list[RawLut | None] = []
     for item in items_of(dataset, keyword, budget):
         try:
             descriptor, data = value_of(item, "LUTDescriptor"), value_of(item, "LUTData")

@@ -43,7 +43,7 @@ def mean_auprc(
         value, drawn = resampled_auprc(fold, num_resamples, [seed, index])
         values.append(value)
         resamples.append(drawn)
-    return percentile_estimate(np.mean(values), np.mean(resamples, axis=0), confidence)
+    return percentile_estimate(float(np.mean(values)), np.mean(resamples, axis=0), confidence)
 
 
 def resampled_auprc(

@@ -186,13 +186,13 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
         Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of
         Statistics 6 (1979); as adjusted p-values Wright, Biometrics 48 (1992).
     """
-    p_values = np.asarray(p_values, dtype=np.float64)
-    known = np.flatnonzero(~np.isnan(p_values))
-    if ((p_values[known] < 0) | (p_values[known] > 1)).any():
-        raise UserError(f"p-values must be in [0, 1]. Received: {p_values.tolist()}.")
-    order = known[np.argsort(p_values[known], kind="stable")]
-    steps = np.arange(len(order), 0, -1) * p_values[order]
-    adjusted = np.full(len(p_values), np.nan)
+    values = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    if ((values[known] < 0) | (values[known] > 1)).any():
+        raise UserError(f"p-values must be in [0, 1]. Received: {values.tolist()}.")
+    order = known[np.argsort(values[known], kind="stable")]
+    steps = np.arange(len(order), 0, -1) * values[order]
+    adjusted = np.full(len(values), np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
 

@@ -66,9 +66,9 @@ def decision_curve(
         >>> decision_curve([fold], thresholds=[0.5], num_resamples=0)[0].model.value
         0.5
     """
-    thresholds = np.asarray(thresholds, np.float64)
-    if not thresholds.size or not ((thresholds > 0) & (thresholds < 1)).all():
-        raise UserError(f"`thresholds` must be between 0 and 1. Received: {thresholds.tolist()}.")
+    levels = np.asarray(thresholds, np.float64)
+    if not levels.size or not ((levels > 0) & (levels < 1)).all():
+        raise UserError(f"`thresholds` must be between 0 and 1. Received: {levels.tolist()}.")
     if not len(folds):
         raise UserError("A decision curve needs at least one fold.")
     labels = np.concatenate([fold.labels for fold in folds])
@@ -79,11 +79,11 @@ def decision_curve(
     # (patients, 2): negatives and positives; (patients, thresholds, 2): those acted on.
     cases = tally(patients, labels, (count, 2))
     acted = np.stack(
-        [tally(patients[scores >= t], labels[scores >= t], (count, 2)) for t in thresholds], axis=1
+        [tally(patients[scores >= t], labels[scores >= t], (count, 2)) for t in levels], axis=1
     )
-    values = _net_benefits(np.ones((1, count)), cases, acted, thresholds)[0]
+    values = _net_benefits(np.ones((1, count)), cases, acted, levels)[0]
     draws = draw_patients(np.ones((count, 1), bool), num_resamples, seed)
-    resamples = _net_benefits(draws, cases, acted, thresholds)
+    resamples = _net_benefits(draws, cases, acted, levels)
 
     def estimate(place: int, kind: int) -> Estimate:
         return percentile_estimate(values[place, kind], resamples[:, place, kind], confidence)
@@ -95,7 +95,7 @@ def decision_curve(
             all_cases=estimate(place, 1),
             gain=estimate(place, 2),
         )
-        for place, threshold in enumerate(thresholds)
+        for place, threshold in enumerate(levels)
     )
 
 
@@ -113,9 +113,9 @@ def decision_csv(points: Sequence[DecisionPoint]) -> str:
     return text.getvalue()
 
 
-def _net_benefits(draws, cases, acted, thresholds) -> np.ndarray:
+def _net_benefits(draws, cases, acted, levels) -> np.ndarray:
     """(resamples, thresholds, 3): of the model, of acting on all, and what the model gains."""
-    odds = thresholds / (1 - thresholds)
+    odds = levels / (1 - levels)
     negatives, positives = (draws @ cases).T
     total = (negatives + positives)[:, np.newaxis]
     hits = np.tensordot(draws, acted, axes=1)  # (resamples, thresholds, 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -98,20 +99,21 @@ def multiclass_scores(
         _from_confusion((weights @ confusions).reshape(-1, num_classes, num_classes))
         for weights in (np.ones((1, num_patients)), draws)
     )
-    by_class = {
+    by_class: dict[str, Any] = {
         score: {
             name: percentile_estimate(values[score][0, i], resamples[score][:, i], confidence)
             for i, name in enumerate(class_names)
         }
         for score in ("precision", "recall", "f1")
     }
-    overall = {
+    overall: dict[str, Any] = {
         score: percentile_estimate(values[score][0], resamples[score], confidence)
         for score in ("accuracy", "balanced_accuracy")
     }
     areas = _areas(labels, probabilities, groups, confidence)
     macro = resampled_macro_auroc(labels, probabilities, draws[:, patients])
-    macro_value = np.mean([area.value for area in areas if np.isfinite(area.value)] or [np.nan])
+    known = [area.value for area in areas if np.isfinite(area.value)]
+    macro_value = float(np.mean(known or [np.nan]))
     return MulticlassScores(
         class_names=class_names,
         confusion=confusions.sum(axis=0).reshape(num_classes, num_classes).astype(np.int64),

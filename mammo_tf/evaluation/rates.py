@@ -62,7 +62,7 @@ def _rates_and_covariance(
     values = right.mean(axis=1)
     patients = np.unique(np.asarray(fold[0].groups)[counted], return_inverse=True)[1].reshape(-1)
     num_patients = patients.max() + 1
-    totals = np.stack([np.bincount(patients, row) for row in right - values[:, np.newaxis]])
-    totals /= counted.sum()
+    rows = [np.bincount(patients, row) for row in right - values[:, np.newaxis]]
+    totals = np.stack(rows) / counted.sum()
     unbiased = num_patients / (num_patients - 1) if num_patients > 1 else np.nan
     return values, unbiased * totals @ totals.T

@@ -59,7 +59,8 @@ def _restricted(folds, known, value: str, min_patients: int) -> list[ScoredFold]
         not set(of[np.asarray(fold.labels) == 0].tolist()) <= set(NO_VALUE)
         for fold, of in zip(folds, known, strict=True)
     )
-    kept, patients = [], {0: set(), 1: set()}
+    kept: list[ScoredFold] = []
+    patients: dict[int, set] = {0: set(), 1: set()}
     for fold, of in zip(folds, known, strict=True):
         labels = np.asarray(fold.labels)
         fitting = (of == value) | (of == "none") if negatives_are_known else True
