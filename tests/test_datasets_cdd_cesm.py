@@ -82,6 +82,14 @@ def test_a_row_becomes_an_image_with_its_findings_and_mask(folder, tmp_path):
     assert any("two breasts of one woman" in note for note in catalog.notes)
 
 
+def test_tfds_shows_examples_of_it(folder, tmp_path):
+    builder = build(folder, tmp_path, [*ROWS, *MORE])
+    dataset = builder.as_dataset(split="train")
+    figure = tfds.show_examples(dataset, builder.info, rows=1, cols=2, image_key="image")
+    assert len(figure.axes) == 2
+    assert len(tfds.as_dataframe(dataset.take(3), builder.info)) == 3
+
+
 def test_rows_that_cannot_be_used_are_in_the_quarantine_with_their_reason(folder, tmp_path):
     bad = {
         "finding must be one of": ("images/IM0005.jpg", "cyst", "left", "", ""),
