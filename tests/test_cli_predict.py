@@ -387,7 +387,7 @@ def test_an_image_of_an_unknown_side_is_not_called_canonical(
         (("--pixel-spacing-mm", "-0.2"), "--pixel-spacing-mm must be above 0"),
         (("--pixel-spacing-mm", "inf"), "--pixel-spacing-mm must be above 0"),
         (("--max-boxes", "0"), "--max-boxes must be 1 to 200"),
-        (("--model", "yolo"), "'yolo' is not 'ssd'"),
+        (("--model", "yolo"), "'yolo' is not one of 'ssd', 'glam'"),
     ],
 )
 def test_impossible_options(shell, trained, png, tmp_path, options, message):

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from mammo_tf.dicom import chest_wall_evidence, read_mammogram
-from mammo_tf.dicom.orientation import _DECIDED, _STRONG
+from mammo_tf.dicom.orientation import _STRONG, DECIDED
 from mammo_tf.errors import DataError
 from mammo_tf.testing import make_breast, write_mammogram
 
@@ -186,5 +186,5 @@ def test_evidence_on_all_of_mini_mias(real_data):
                 evidence[number] = sign * chest_wall_evidence(image)
     values = np.array(list(evidence.values()))
     assert len(values) == 322
-    assert values.min() > -_DECIDED  # never decided wrongly
+    assert values.min() > -DECIDED  # never decided wrongly
     assert (values > _STRONG).sum() >= 318

@@ -1,19 +1,32 @@
-"""`mammo-tf predict`: what a trained detector finds in mammograms."""
+"""`mammo-tf predict`: what a trained network finds in mammograms."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from mammo_tf.cli.options import UserPath
-from mammo_tf.cli.predict_images import PredictSettings, predict_all, say
+from mammo_tf.cli.predict_images import (
+    PredictSettings,
+    describe_weights,
+    predict_all,
+    raise_failures,
+    say,
+)
 from mammo_tf.cli.predict_inputs import find_targets
 from mammo_tf.cli.predict_table import print_table, write_csv
 from mammo_tf.errors import UserError
 
+# Options that only one kind of model has.
+OPTIONS = {
+    "ssd": ("threshold", "max_boxes", "by_class", "pixel_spacing_mm", "batch_size"),
+    "glam": ("placement", "seg"),
+}
+
 
 @click.command(context_settings={"show_default": True})
-@click.option("--model", type=click.Choice(["ssd"]), default="ssd", help="Kind of the model.")
+@click.option("--model", type=click.Choice(list(OPTIONS)), default="ssd", help="Kind of the model.")
 @click.argument("weights", type=UserPath(exists=True))
 @click.argument(
     "images",
@@ -56,8 +69,23 @@ from mammo_tf.errors import UserError
     "network of ours was trained.",
 )
 @click.option("--batch-size", type=int, default=8, help="Images at a time, 1 to 256.")
+@click.option(
+    "--placement",
+    type=click.Choice(["fit", "breast"]),
+    help="GLAM: fit scales the whole image into the network's input, as `mammo-tf recipe glam` "
+    "does; breast shows the breast at the image's own scale, as the authors do. [default: fit for "
+    "networks of a recipe, breast for a .keras file]",
+)
+@click.option(
+    "--seg",
+    is_flag=True,
+    help="GLAM: write NAME_seg.dcm too, a DICOM Segmentation. It names the patient as the image "
+    "does. Needs the extra seg.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON list.")
+@click.pass_context
 def predict(
+    context,
     model,
     weights,
     images,
@@ -68,14 +96,16 @@ def predict(
     pixel_spacing_mm,
     allow_for_processing,
     batch_size,
+    placement,
+    seg,
     as_json,
 ):
     """Find lesions in mammograms: DICOM, PGM, PNG or TIFF files.
 
-    WEIGHTS is the model.weights.h5 of a trained detector, beside which its detector.json lies, or
-    the folder of both, or a run folder with one detector. IMAGE is a file, a folder with all that
-    lies below it, or a pattern in quotes. For each image two files are written: NAME.json, the
-    boxes in pixels and mm, and NAME.png, the boxes drawn over the image, with the threshold and
+    WEIGHTS of an SSD is the model.weights.h5 of a trained detector, beside which its detector.json
+    lies, or the folder of both, or a run folder with one detector. IMAGE is a file, a folder with
+    all that lies below it, or a pattern in quotes. For each image two files are written: NAME.json,
+    the boxes in pixels and mm, and NAME.png, the boxes drawn over the image, with the threshold and
     that it is for research only below; those of a folder's images in folders of the same names.
     predictions.csv has the boxes of all images.
 
@@ -85,7 +115,16 @@ def predict(
     On a folder of DICOM files, sure findings only:
       mammo-tf predict --model ssd RUN_DIR study --threshold 0.35 --out found
 
-    DICOM is shown as a viewer shows it (VOI LUT or window, inversion) and turned: head up, the
+    \b
+    What GLAM finds: scores of whole images, and maps (grey JPEG files, too):
+      mammo-tf predict --model glam RUN_DIR/cells/glam-fold0 study --out found
+
+    WEIGHTS of GLAM is the .keras file of `mammo-tf weights import glam`, or the folder of a cell of
+    `mammo-tf recipe glam`. For each image: NAME.png, a picture; NAME_benign.png and
+    NAME_malignant.png, 16-bit maps (65535 is 1) of the image's own rows and columns; NAME.json.
+    predictions.csv has the scores of all images, in the authors' columns.
+
+    An SSD sees DICOM as a viewer shows it (VOI LUT or window, inversion) and turned: head up, the
     chest wall of a left breast on the left, of a right breast on the right. box_px and box_mm
     refer to that; file_box_px and file_box_mm to the rows and columns that the file stores.
     Where the file does not say which breast it is, the result says "as stored".
@@ -95,6 +134,16 @@ def predict(
     An image that cannot be read is named; the others are done all the same, and the exit code is
     2. Research only: not a medical device.
     """
+    _refuse_options(context, model)
+    if model == "glam":
+        from mammo_tf.cli.predict_glam import GlamSettings, predict_glam
+
+        _import_backend()
+        settings = GlamSettings(
+            placement=placement, seg=seg, allow_for_processing=allow_for_processing
+        )
+        predict_glam(weights, images, Path(out), settings, as_json=as_json)
+        return
     settings = PredictSettings(
         threshold=threshold,
         max_boxes=max_boxes,
@@ -128,20 +177,23 @@ def predict(
         if done:
             write_csv(out, done, detector.class_names)
     results = [result for _, result in done if not isinstance(result, UserError)]
-    failures = [result for _, result in done if isinstance(result, UserError)]
     if as_json:
         import json
 
         click.echo(json.dumps(results, indent=2))
     else:
         print_table(results, out)
-    if failures and len(targets) == 1:
-        raise failures[0]
-    if failures:
-        raise UserError(
-            f"{len(failures)} of {len(targets)} images could not be read; they are named above. "
-            "The others are done."
-        )
+    raise_failures(done)
+
+
+def _refuse_options(context: click.Context, model: str) -> None:
+    """Raises UserError for an option that the model does not have."""
+    for kind, names in OPTIONS.items():
+        for name in names:
+            given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
+            if kind != model and given:
+                option = "--" + name.replace("_", "-")
+                raise UserError(f"{option} is for --model {kind}. Received: --model {model}.")
 
 
 def _import_backend() -> None:
@@ -166,18 +218,5 @@ def _describe_run(
     kind: str, weights: Path, detector, settings: PredictSettings, card: dict | None
 ) -> dict:
     """What every result says about the model and the options."""
-    import hashlib
-
-    from mammo_tf import __version__
-    from mammo_tf.dicom.safety import safe_name
-
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    model = {
-        "kind": kind,
-        "weights": safe_name(weights),
-        "sha256": digest,
-        "class_names": list(detector.class_names),
-        "card": card,
-    }
-    return {"mammo_tf": __version__, "model": model, "settings": asdict(settings)}
+    about = {"class_names": list(detector.class_names), "card": card}
+    return describe_weights(kind, weights, about) | {"settings": asdict(settings)}

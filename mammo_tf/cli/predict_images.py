@@ -8,7 +8,7 @@ from mammo_tf.cli.predict_inputs import Target
 from mammo_tf.errors import UserError
 
 NOTICE = "Research only, not a medical device. Scores are not probabilities of cancer."
-_BAR_FROM = 4  # images
+BAR_FROM = 4  # images
 _OVERLAY_SIDE = 1600
 
 
@@ -67,7 +67,7 @@ def _in_batches(detector, targets: Sequence[Target], settings: PredictSettings, 
     from mammo_tf.progress import progress
 
     bar = None
-    if len(targets) >= _BAR_FROM:
+    if len(targets) >= BAR_FROM:
         bar = progress(total=len(targets), description="Finding lesions", unit="image")
     with contextlib.nullcontext() if bar is None else bar:
         for first in range(0, len(targets), settings.batch_size):
@@ -90,12 +90,37 @@ def _predict_batch(detector, targets: Sequence[Target], settings: PredictSetting
         if isinstance(image, UserError):
             yield target, image
             continue
-        for note in _notes(image):
+        for note in image_notes(image):
             say(f"Note: {safe_name(target.path)}: {note}")
         result, picture = _describe(detector, target, image, next(found), settings, about)
         write_bytes(target.png_path, png_bytes(picture))
         write_json(target.json_path, result)
         yield target, result
+
+
+def describe_weights(kind: str, weights: Path, about: dict) -> dict:
+    """Returns what every result says about the model."""
+    import hashlib
+
+    from mammo_tf import __version__
+    from mammo_tf.dicom.safety import safe_name
+
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    model = {"kind": kind, "weights": safe_name(weights), "sha256": digest, **about}
+    return {"mammo_tf": __version__, "model": model}
+
+
+def raise_failures(done: Sequence[tuple[Target, dict | UserError]]) -> None:
+    """Raises UserError if an image was not read; all others are done."""
+    failures = [result for _, result in done if isinstance(result, UserError)]
+    if failures and len(done) == 1:
+        raise failures[0]
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(done)} images could not be read; they are named above. "
+            "The others are done."
+        )
 
 
 def say(line: str) -> None:
@@ -119,7 +144,7 @@ def _read(target: Target, settings: PredictSettings):
                 target.path, allow_for_processing=settings.allow_for_processing
             )
     except Exception as error:  # whatever is wrong with one image, the others are done
-        return UserError(_reason(error, target.path, safe_name(target.path)))
+        return UserError(unreadable(error, target.path, safe_name(target.path)))
 
 
 def _detect(detector, images, settings: PredictSettings):
@@ -136,7 +161,7 @@ def _detect(detector, images, settings: PredictSettings):
     )
 
 
-def _notes(image) -> list[str]:
+def image_notes(image) -> list[str]:
     """Those of the file; and of an image without a breast that what is found means nothing."""
     from mammo_tf.breast import breast_mask
 
@@ -146,7 +171,7 @@ def _notes(image) -> list[str]:
     return [*image.notes, "no breast is to be seen in it; what is found in it means nothing"]
 
 
-def _reason(error: Exception, path: Path, name: str) -> str:
+def unreadable(error: Exception, path: Path, name: str) -> str:
     """Says in one line which image cannot be read, by its printable name, and why."""
     from mammo_tf.dicom import ForProcessingError
 
@@ -190,7 +215,7 @@ def _describe(detector, target: Target, image, found, settings: PredictSettings,
         "pixel_spacing_mm": None if spacing is None else list(spacing),
         "pixel_spacing_source": source,
         "detections": lesions,
-        "notes": _notes(image),
+        "notes": image_notes(image),
     }
     captions = [f"{lesion['score']:.2f}" for lesion in lesions]
     if settings.by_class:

@@ -10,7 +10,8 @@ from mammo_tf.errors import UserError
 
 _MAX_NAME_BYTES = 200  # file systems take 255, and a temporary file's name is longer
 # Only these are cut off: names such as 1.2.840.113619 have dots of their own.
-_SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".tif", ".tiff")
+SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".tif", ".tiff")
+RESULT_SUFFIXES = (".json", ".png")
 _SHOWN = 3  # names of files that were left aside
 
 
@@ -30,9 +31,19 @@ class Target:
     json_path: Path
     png_path: Path
 
+    def result(self, suffix: str) -> Path:
+        """Returns where the result goes whose name is the image's, then `suffix`."""
+        return self.png_path.with_name(self.png_path.name.removesuffix(".png") + suffix)
+
 
 def find_targets(
-    images: Sequence[str], out: Path, read: Iterable[Path], say=lambda line: None
+    images: Sequence[str],
+    out: Path,
+    read: Iterable[Path],
+    say=lambda line: None,
+    *,
+    suffixes: Sequence[str] = SUFFIXES,
+    result_suffixes: Sequence[str] = RESULT_SUFFIXES,
 ) -> list[Target]:
     """Lists the images with the paths of their results.
 
@@ -41,6 +52,8 @@ def find_targets(
         out: Folder of the results; what lies in it is not looked at in a folder that holds it.
         read: Further files that are read, which no result may replace.
         say: Told in one line which files of a folder are no images.
+        suffixes: Endings of images' names, in lower case.
+        result_suffixes: What the names of an image's results end in.
 
     Raises:
         UserError: If there is no such image, or two results, or a result and what is read, would
@@ -49,39 +62,41 @@ def find_targets(
     from mammo_tf.dicom.safety import safe_name
     from mammo_tf.files import resolve_path
 
-    found = [pair for given in images for pair in _expand(given, out, say)]
+    found = [pair for given in images for pair in _expand(given, out, say, suffixes)]
     inputs = {resolve_path(path) for path in (*(path for path, _ in found), *read)}
-    names: dict[str, Path] = {}
+    owners: dict[str, Path] = {}
     targets = []
     for path, relative in found:
-        name = relative.stem if path.suffix.lower() in _SUFFIXES else relative.name
+        name = relative.stem if path.suffix.lower() in suffixes else relative.name
         if len(os.fsencode(name)) > _MAX_NAME_BYTES:
             raise UserError(f"Give the image a shorter name. Received: {safe_name(path)}.")
-        place = relative.with_name(name)
-        other = names.setdefault(str(place).casefold(), path)
-        if other is not path:
-            raise UserError(
-                f"The results of {safe_name(other)} and {safe_name(path)} would have the same "
-                "name. Run the command once for each, with another --out."
-            )
-        results = [out / place.with_name(name + suffix) for suffix in (".json", ".png")]
+        place = out / relative.with_name(name)
+        results = [place.with_name(name + suffix) for suffix in result_suffixes]
         for result in results:
+            other = owners.setdefault(str(result).casefold(), path)
+            if other is not path:
+                raise UserError(
+                    f"The results of {safe_name(other)} and {safe_name(path)} would have the same "
+                    "name. Run the command once for each, with another --out."
+                )
             if resolve_path(result) in inputs:
                 raise UserError(
                     f"--out must be another folder: {safe_name(result)} would replace a file that "
                     "is read."
                 )
-        targets.append(Target(path, relative, *results))
+        targets.append(
+            Target(path, relative, *(place.with_name(name + s) for s in RESULT_SUFFIXES))
+        )
     return targets
 
 
-def _expand(given: str, out: Path, say) -> list[tuple[Path, Path]]:
+def _expand(given: str, out: Path, say, suffixes) -> list[tuple[Path, Path]]:
     """Returns the files that an argument means, each with its name among the results."""
     from mammo_tf.dicom.safety import safe_name
 
     path = Path(given)
     if path.is_dir():
-        return _in_folder(path, out, say)
+        return _in_folder(path, out, say, suffixes)
     if os.path.lexists(path):
         return [(path, Path(path.name))]
     if not glob.has_magic(given):
@@ -91,11 +106,14 @@ def _expand(given: str, out: Path, say) -> list[tuple[Path, Path]]:
         raise UserError(f"No file fits the pattern {safe_name(path)}.")
     found = []
     for match in matches:
-        found += _in_folder(match, out, say) if match.is_dir() else [(match, Path(match.name))]
+        if match.is_dir():
+            found += _in_folder(match, out, say, suffixes)
+        else:
+            found.append((match, Path(match.name)))
     return found
 
 
-def _in_folder(folder: Path, out: Path, say) -> list[tuple[Path, Path]]:
+def _in_folder(folder: Path, out: Path, say, suffixes) -> list[tuple[Path, Path]]:
     """Returns the images below a folder, by their names' endings or as DICOM by their content."""
     from mammo_tf.dicom.safety import safe_name
     from mammo_tf.files import resolve_path
@@ -103,7 +121,8 @@ def _in_folder(folder: Path, out: Path, say) -> list[tuple[Path, Path]]:
     if resolve_path(folder) == resolve_path(out):
         raise UserError("--out must be another folder than that of the images.")
     results = resolve_path(out)
-    found, others = [], []
+    found: list[tuple[Path, Path]] = []
+    others: list[tuple[Path, Path]] = []
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(
             name
@@ -111,10 +130,13 @@ def _in_folder(folder: Path, out: Path, say) -> list[tuple[Path, Path]]:
             if not name.startswith(".") and resolve_path(Path(top, name)) != results
         )
         for path in (Path(top, name) for name in sorted(files) if not name.startswith(".")):
-            kept = found if _is_image(path) else others
+            kept = found if _is_image(path, suffixes) else others
             kept.append((path, path.relative_to(folder)))
     if not found:
-        raise UserError(f"No DICOM, PGM, PNG or TIFF file lies in {safe_name(folder)}.")
+        kinds = (
+            "DICOM, PGM, PNG or TIFF" if suffixes is SUFFIXES else "DICOM, JPEG, PGM, PNG or TIFF"
+        )
+        raise UserError(f"No {kinds} file lies in {safe_name(folder)}.")
     if others:
         shown = ", ".join(safe_name(path) for path, _ in others[:_SHOWN])
         more = ", …" * (len(others) > _SHOWN)
@@ -125,10 +147,10 @@ def _in_folder(folder: Path, out: Path, say) -> list[tuple[Path, Path]]:
     return found
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(path: Path, suffixes: Sequence[str]) -> bool:
     from mammo_tf.codecs.images import is_dicom
 
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in suffixes:
         return True
     try:
         return path.is_file() and is_dicom(path)

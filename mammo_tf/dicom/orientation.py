@@ -25,7 +25,7 @@ UPRIGHT = "upright, side unknown"  # turned, by Patient Orientation, but not for
 AGAINST = "pixels against "
 
 _SAMPLES = 192  # along the longer side, enough to see where the breast is
-_DECIDED = 0.1  # |evidence| below this says nothing: see tests/test_dicom_orientation.py
+DECIDED = 0.1  # |evidence| below this says nothing: see tests/test_dicom_orientation.py
 _PARTIAL_VIEWS = frozenset({"M", "S", "TAN", "CV", "AX", "IMF"})
 _STRONG = 0.25  # |evidence| from which the pixels overrule the tags
 
@@ -44,6 +44,13 @@ class Orientation:
         image = image.T if self.transpose else image
         image = image[:, ::-1] if self.flip_horizontal else image
         image = image[::-1] if self.flip_vertical else image
+        return np.ascontiguousarray(image)
+
+    def undo(self, image: np.ndarray) -> np.ndarray:
+        """Returns what `apply` was given: (height, width, …) oriented, as it lies in the file."""
+        image = image[::-1] if self.flip_vertical else image
+        image = image[:, ::-1] if self.flip_horizontal else image
+        image = image.swapaxes(0, 1) if self.transpose else image
         return np.ascontiguousarray(image)
 
     def undo_boxes(self, boxes_yxyx: np.ndarray) -> np.ndarray:
@@ -107,7 +114,7 @@ def find_orientation(
     tagged, source = _tagged_chest_side(header, row, laterality)
     partial = bool(_PARTIAL_VIEWS & set(modifiers))
     evidence = 0.0 if partial else chest_wall_evidence(image, padding)
-    seen = "" if abs(evidence) < _DECIDED else ("L" if evidence > 0 else "R")
+    seen = "" if abs(evidence) < DECIDED else ("L" if evidence > 0 else "R")
     if not tagged and not seen:
         raise DataError(
             f"{header.name}: the chest wall cannot be found: no Patient Orientation, and no clear "

@@ -109,7 +109,7 @@ def png_bytes(array: np.ndarray) -> bytes:
     """Encodes a picture as PNG.
 
     Args:
-        array: (height, width) or (height, width, 3) uint8.
+        array: (height, width) or (height, width, 3) uint8, or (height, width) uint16.
 
     Returns:
         The content of a PNG file, with nothing in it but the pixels.
