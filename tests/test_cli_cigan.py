@@ -175,6 +175,11 @@ def test_the_recipe_goes_from_patches_to_the_answer_and_goes_on_after_a_kill(
         "paper 0.716",
         "random weights",
         "Which are painted?",
+        "Losses of ciGAN",
+        "Learning curves",
+        "4 trainings took",
+        "arxiv.org/abs/1807.08093",
+        'download="summary.csv"',
     ):
         assert text in report, text
     for scored in (folder / "cells").glob("*/predictions/test.csv"):

@@ -17,7 +17,7 @@ from mammo_tf.recipes.cigan.config import PRESETS, CiganRecipeConfig, ClassifyCo
 from mammo_tf.recipes.cigan.extras import added_counts, make_extras, take_share
 from mammo_tf.recipes.cigan.lesions import lesion_task, resized
 from mammo_tf.recipes.cigan.quality import Judged, Quality
-from mammo_tf.recipes.cigan.report import turns
+from mammo_tf.recipes.cigan.report_gan import turns
 from mammo_tf.recipes.cigan.report_quality import blind_panel
 from mammo_tf.recipes.cigan.settings import choose_config, choose_repeats
 from mammo_tf.recipes.cigan.summary import summarise
@@ -281,6 +281,7 @@ def test_settings_follow_preset_options_and_overrides():
         ({"preset": "demo", "dataset": "mini_mias"}, "runs on a phantom of cbis_ddsm"),
         ({"overrides": ("classify.kinds=copy_paste",)}, "kinds` cigan"),
         ({"overrides": ("classify.extras_on=resnet",)}, "classify.extras_on"),
+        ({"overrides": ("classify.pretrained.model.name=shallow_cnn",)}, "different networks"),
         ({"overrides": ("classify.shares=0",)}, "classify.shares"),
         ({"overrides": ("classify.augment.cratios=10",)}, "no compression ratios"),
         ({"overrides": ("classify.shallow.training.augment.shift_px=1",)}, "classify.augment"),

@@ -25,6 +25,11 @@ def folds(seed=0):
     return [ScoredFold(labels, rng.normal(size=60) + labels, np.arange(60)) for _ in range(3)]
 
 
+GAN = [
+    {"epoch": 1, "perceptual": 1.0},
+    {"epoch": 2, "discriminator": 0.7},
+    {"epoch": 3, "discriminator": 0.6, "perceptual": 0.8},
+]
 PICTURES = {
     "roc": lambda: curves.roc_figure({"CR1": folds(1), "CR1K": folds(2)}),
     "pr": lambda: curves.pr_figure({"CR1": folds(1)}, prevalence=0.5),
@@ -39,6 +44,7 @@ PICTURES = {
     "matrix": lambda: figures.matrix_figure(
         np.array([[0.8, np.nan], [0.6, 0.7]]), ["M-CR1", "M-CR5K"], ["CR1", "CR5K"], "AUROC"
     ),
+    "losses": lambda: curves.losses_figure({"fold 0": GAN, "fold 1": GAN[:1]}),
     "patches": lambda: patches_figure(
         np.arange(4800).reshape(80, 60),
         (10, 20, 16, 16),
@@ -104,6 +110,21 @@ def test_more_than_four_roc_curves_have_a_panel_each():
         return len(re.findall(r'id="axes_\d+"', svg_of(drawn)))
 
     assert [panels(4), panels(5)] == [1, 5]
+
+
+def test_each_loss_has_a_panel_and_no_point_where_it_was_not_computed():
+    drawn = svg_of(curves.losses_figure({"fold 0": GAN}))
+    assert len(re.findall(r'id="axes_\d+"', drawn)) == 2
+    assert [len(re.findall("[ML] ", path)) for path in _coloured(drawn)] == [2, 2]
+    alone = svg_of(curves.losses_figure({"fold 0": GAN, "fold 1": GAN[:1]}))
+    assert [len(re.findall("[ML] ", path)) for path in _coloured(alone)] == [2, 1, 2]
+
+
+def _coloured(svg):
+    """The paths of lines in a colour of the palette."""
+    axes = svg.split('id="legend_1"')[0]
+    found = re.findall(r'<path d="([^"]+)" clip-path[^>]+stroke: (#[0-9a-f]{6})', axes)
+    return [path for path, colour in found if colour in style.PALETTE]
 
 
 def test_the_paper_s_eleven_ratios_are_equally_far_apart():

@@ -107,6 +107,33 @@ def learning_figure(groups: Mapping[str, Sequence[Mapping[str, Sequence[float]]]
     return data_uri_of(figure)
 
 
+@styled
+def losses_figure(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Draws each loss of a training against its epochs: a panel for each loss.
+
+    Args:
+        histories: {name: epochs}; an epoch has "epoch" and the losses that it computed.
+
+    Returns:
+        An SVG data URI.
+    """
+    epochs = [entry for history in histories.values() for entry in history]
+    losses = list(dict.fromkeys(key for entry in epochs for key in entry if key != "epoch"))
+    figure, panels = _panels(len(losses))
+    for axes, loss in zip(panels, losses, strict=True):
+        axes.set_title(loss.replace("_", " "), fontsize=9)
+        for index, (name, history) in enumerate(histories.items()):
+            points = [(entry["epoch"], entry[loss]) for entry in history if loss in entry]
+            style = line_style(index) | {"markersize": 3}
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1, **style)
+    figure.supxlabel("Epoch", fontsize=10)
+    figure.supylabel("Loss", fontsize=10)
+    if len(histories) > 1:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
+    return data_uri_of(figure)
+
+
 _LOSSES = {"loss": ("training", PALETTE[0], "-"), "val_loss": ("validation", PALETTE[1], "--")}
 
 

@@ -118,6 +118,14 @@ class ClassifyConfig:
                 check_choice(f"classify.{name}", value, known)
         if not self.extras_on or "cigan" not in self.kinds:
             raise UserError("`classify.extras_on` needs a network, and `classify.kinds` cigan.")
+        if (
+            self.shallow.model.name == self.pretrained.model.name
+            and self.shallow != self.pretrained
+        ):
+            raise UserError(
+                "`classify.shallow` and `classify.pretrained` need different networks, or the same "
+                f"settings. Received: {self.shallow.model.name} with two."
+            )
         if self.augment.synthetic is not None or self.augment.cratios:
             raise UserError(
                 "`classify.augment` takes no synthetic patches and no compression ratios here: the "

@@ -1,8 +1,7 @@
 """The cigan recipe's report: the answer, the paper's table beside ours, controls and pictures."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,9 +13,12 @@ from mammo_tf.recipes.cigan.arms import network_name, paper_rows
 from mammo_tf.recipes.cigan.conclusion import answer, text_of
 from mammo_tf.recipes.cigan.config import CiganRecipeConfig
 from mammo_tf.recipes.cigan.quality import Quality
+from mammo_tf.recipes.cigan.report_gan import gan_section
 from mammo_tf.recipes.cigan.report_quality import quality_sections
 from mammo_tf.recipes.cigan.summary import MEASURES, Summary, Versus
-from mammo_tf.report import Section, Table, render_page
+from mammo_tf.report import Link, Section, Table, render_page
+from mammo_tf.report.details import docs_link, made_when, run_details
+from mammo_tf.report.learning import learning_section
 from mammo_tf.training.cigan_run import count_classes
 from mammo_tf.training.folds import Fold
 
@@ -26,9 +28,25 @@ INTERVALS = (
 )
 
 
+PAPER = Link("ciGAN (Wu et al. 2018)", "https://arxiv.org/abs/1807.08093")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Findings:
-    """All that a report is made of."""
+    """All that a report is made of.
+
+    Attributes:
+        task: ciGAN's patches.
+        folds: Their division.
+        histories: The epochs of each fold's ciGAN, see `fit_cigan`.
+        summary: The classifiers' numbers.
+        quality: How real the painted patches are.
+        repeats: Trainings of each classifier.
+        config: The run folder's config.json.
+        trainings: What `mammo_tf.report.learning.read_trainings` gives.
+        data_link: Link to the data set's page, or None.
+        files: {name: content} of the run's tables.
+    """
 
     task: Task
     folds: Sequence[Fold]
@@ -37,30 +55,35 @@ class Findings:
     quality: Quality
     repeats: int
     config: dict
+    trainings: dict[str, list[dict]] = field(default_factory=dict)
+    data_link: Link | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def render_report(findings: Findings, config: CiganRecipeConfig) -> str:
     """Renders the report as one self-contained HTML page."""
     phantom = findings.task.is_phantom
+    sections = [
+        _table_1(findings.summary, config),
+        *_versus_sections(findings.summary, config),
+        _all_rows(findings.summary, config),
+        *quality_sections(findings.quality, findings.task, config, seed=config.seed),
+        _patches(findings),
+        gan_section(findings.folds, findings.histories, config),
+        learning_section(findings.trainings),
+        _methods(findings, config),
+    ]
     return render_page(
         title=("PHANTOM (synthetic images): " if phantom else "")
         + f"Do ciGAN's lesions help? {config.dataset}",
         subtitle="After Peterka, Bosnić and Osipov 2020",
         answer=answer(findings.summary, config),
-        sections=[
-            _table_1(findings.summary, config),
-            *_versus_sections(findings.summary, config),
-            _all_rows(findings.summary, config),
-            *quality_sections(findings.quality, findings.task, config, seed=config.seed),
-            _patches(findings),
-            _gan(findings, config),
-            _methods(findings, config),
-        ],
+        sections=[section for section in sections if section],
         warnings=_warnings(findings, config),
-        details={
-            "Configuration": json.dumps(findings.config["configuration"], indent=2),
-            "Environment": json.dumps(findings.config["environment"], indent=2),
-        },
+        details=run_details(findings.config),
+        links=[PAPER, findings.data_link, docs_link()],
+        made=made_when(findings.trainings),
+        files=findings.files,
     )
 
 
@@ -153,42 +176,6 @@ def _patches(findings: Findings) -> Section:
         "Patches",
         [f"{len(set(findings.task.groups.tolist()))} patients; none is in two parts."],
         [Table(["", *findings.task.class_names, "together"], rows)],
-    )
-
-
-def turns(history: Sequence[dict], pretrain_epochs: int) -> tuple[int, int, int]:
-    """Returns the adversarial epochs in which discriminator and generator trained, and all."""
-    found = [entry for entry in history if entry["epoch"] > pretrain_epochs]
-    each = [sum(name in entry for entry in found) for name in ("discriminator", "generator")]
-    return each[0], each[1], len(found)
-
-
-def _gan(findings: Findings, config: CiganRecipeConfig) -> Section:
-    rows = []
-    for fold, history in zip(findings.folds, findings.histories, strict=True):
-        discriminator, generator, all_of_them = turns(history, config.gan.pretrain_epochs)
-        last: dict = {}
-        for entry in history:
-            last |= entry
-        losses = (f"{k} {v:.3f}" for k, v in last.items() if k != "epoch")
-        rows.append(
-            [
-                f"fold {fold.index}",
-                str(len(history)),
-                f"{discriminator} and {generator} of {all_of_them}",
-                "; ".join(losses),
-            ]
-        )
-    told = "is told" if config.gan.class_map_joined else "is not told"
-    header = ["", "Epochs", "Alternating ones with turns of discriminator and generator",
-              "Losses when last computed"]  # fmt: skip
-    return Section(
-        "ciGAN's training",
-        [
-            f"The discriminator {told} the class. One that is told it, as in Wu et al., can copy "
-            "it to its class head (loss 0) and then teaches the generator nothing about the class."
-        ],
-        [Table(header, rows)],
     )
 
 

@@ -21,8 +21,11 @@ from mammo_tf.recipes.cigan.config import CiganRecipeConfig
 from mammo_tf.recipes.cigan.extras import make_extras
 from mammo_tf.recipes.cigan.lesions import lesion_task
 from mammo_tf.recipes.cigan.quality import Quality, embedding, judge
-from mammo_tf.recipes.cigan.report import Findings, render_report, turns
+from mammo_tf.recipes.cigan.report import Findings, render_report
+from mammo_tf.recipes.cigan.report_gan import turns
 from mammo_tf.recipes.cigan.summary import MEASURES, Summary, plain, plain_versus, summarise
+from mammo_tf.report.details import data_link, run_files
+from mammo_tf.report.learning import read_trainings
 from mammo_tf.run_folder import read_config
 from mammo_tf.training.cigan_run import count_classes, cut_patches, train_fold
 
@@ -67,6 +70,7 @@ def run(
         sets = {KIND_NAMES[kind]: extras[kind][0] for kind in ("cigan", "copy_paste")
                 if kind in extras}  # fmt: skip
         quality = judge(config.quality, task, folds[0], sets, seed=config.seed)
+        write_text(folder / "summary.csv", _csv(summary, config))
         findings = Findings(
             task=task,
             folds=folds,
@@ -75,12 +79,14 @@ def run(
             quality=quality,
             repeats=repeats,
             config=read_config(folder),
+            trainings=read_trainings(folder),
+            data_link=data_link(opened.builder),
+            files=run_files(folder, ["summary.csv"]),
         )
         report = folder / "report.html"
         write_text(report, render_report(findings, config))
         content = _content(findings, config)
         write_json(folder / "summary.json", content)
-        write_text(folder / "summary.csv", _csv(summary, config))
     _print(content, summary, config, report, as_json)
     return content
 
