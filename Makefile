@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage lint types docs bench fuzz clean
+.PHONY: demo test coverage lint types docs bench fuzz kills clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml tools/constraints.txt
@@ -37,6 +37,11 @@ bench: $(VENV)/.installed
 FUZZ ?= --minutes 0.5
 fuzz: $(VENV)/.installed
 	$(BIN)/python tools/fuzz.py $(FUZZ)
+
+# Commands killed at random moments, ten times each: about an hour.
+KILLS ?= --times 10
+kills: $(VENV)/.installed
+	$(BIN)/python tools/kills.py $(KILLS)
 
 clean:
 	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
