@@ -58,8 +58,8 @@ TARGETS = {
     ),
     "detector": Target(
         ("recipe", "mias", "--dataset", "ncc", "--phantom", *_PHANTOM, "--part", "detect",
-         "--folds", "2", "--set", "detect.training.epochs=2", "--set", "detect.image_size=96", "--set",
-         "detect.splits=patient", "--set", "detect.num_symmetries=1", *RUN),
+         "--folds", "2", "--set", "detect.training.epochs=2", "--set", "detect.image_size=96",
+         "--set", "detect.splits=patient", "--set", "detect.num_symmetries=1", *RUN),
         ("run/summary.csv", "run/detections/*", "run/cells/*/model.weights.h5"),
     ),
     "glam": Target(
