@@ -858,7 +858,7 @@ def area(result):
 class TestSummary:
     def test_lines_of_the_detector(self):
         score = make_scores("by patient", 0.1)
-        lines = summarise([], [score], TINY)
+        lines = summarise([], [score], [], TINY)
         named = {line.measure: line for line in lines}
         assert len(named) == len(lines) == 1 + 2 * len(RATES) + 3
         assert (
@@ -876,7 +876,7 @@ class TestSummary:
     def test_lines_of_the_classifier(self):
         result = make_result("poster", strength=0.7)
         config = dataclasses.replace(TINY, num_resamples=100)
-        lines = summarise([result], [], config)
+        lines = summarise([result], [], [], config)
         assert {(line.what, line.set) for line in lines} == {
             ("patches centred128", "poster's kind")
         }

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import metrics
 
 from mammo_tf.evaluation import ScoredFold
+from mammo_tf.evaluation.decision_curve import DecisionPoint
 from mammo_tf.report.style import (
     NEUTRAL,
     PALETTE,
@@ -73,6 +74,29 @@ def froc_figure(
         axes.step(rates, values, where="post", label=name, linewidth=1.6, **style)
     axes.set(xlabel="False positives an image", ylabel="Sensitivity")
     axes.set(xlim=(0, max_rate), ylim=(0, 1.01))
+    axes.legend(loc="best")
+    return data_uri_of(figure)
+
+
+@styled
+def decision_figure(points: Sequence[DecisionPoint]) -> str:
+    """Draws a decision curve: the net benefit of a model, of acting on all, and on none.
+
+    Returns:
+        An SVG data URI.
+    """
+    figure, axes = new_axes(6.0, 4.2)
+    thresholds = [point.threshold for point in points]
+    for index, (name, label) in enumerate((("model", "model"), ("all_cases", "every case"))):
+        values = [getattr(point, name).value for point in points]
+        axes.plot(thresholds, values, label=label, linewidth=1.6, **line_style(index))
+    found = [point.model for point in points]
+    axes.fill_between(
+        thresholds, [one.low for one in found], [one.high for one in found], alpha=0.2
+    )
+    axes.axhline(0, color="0.4", linewidth=1, label="no case")
+    top = max(0.05, *(one.high if np.isfinite(one.high) else one.value for one in found))
+    axes.set(xlabel="Threshold", ylabel="Net benefit", xlim=(0, 1), ylim=(-0.1, 1.1 * top))
     axes.legend(loc="best")
     return data_uri_of(figure)
 

@@ -108,7 +108,16 @@ class ClassifierCells:
         )
         return len(result.history)
 
-    def test(self, cell: Cell, fold: Fold, cratio: float, *, train_crs: Sequence[float], name: str):
+    def test(
+        self,
+        cell: Cell,
+        fold: Fold,
+        cratio: float,
+        *,
+        train_crs: Sequence[float],
+        name: str,
+        part: str = "test",
+    ):
         """Scores the fold's test part at one ratio, or reads the scores kept.
 
         Args:
@@ -116,11 +125,12 @@ class ClassifierCells:
             fold: Its fold.
             cratio: Compression ratio of the test images.
             name: Of the file of predictions.
+            part: "test", or "validation", which TensorBoard does not show as a test.
 
         Returns:
             A `ScoredFold`; its scores are (n,) for two classes, else (n, K) probabilities.
         """
-        test, columns = fold.test, self.score_columns
+        test, columns = getattr(fold, part), self.score_columns
         shape = (len(test),) if len(columns) == 1 else (len(test), len(columns))
         expected = ScoredFold(
             labels=self.task.labels[test],
@@ -144,8 +154,9 @@ class ClassifierCells:
         )
         scored = replace(expected, scores=scores)
         self.store.save_scores(cell, name, scored, columns)
-        hparams = self._hparams(cell, train_crs) | {"test_cr": float(cratio)}
-        self._log_test(cell, name, scored, hparams)
+        if part == "test":
+            hparams = self._hparams(cell, train_crs) | {"test_cr": float(cratio)}
+            self._log_test(cell, name, scored, hparams)
         return scored
 
     def _feed(self, cratios, indices, **options):

@@ -1,8 +1,8 @@
 """Trains and tests the three-class classifier: each way to cut, each way to split, each fold."""
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -37,6 +37,8 @@ class ClassifyResult:
         num_patches: Patches cut: (normal, benign, malignant), those that only train among them.
         num_parameters: Of the network.
         seconds: What training took, all folds together; kept from the run that did it.
+        validation: The validation parts, scored alike; what is chosen is chosen on them.
+        subgroups: {property: {example: value}}, see `Task.subgroups`.
         notes: What a report must say of the patches.
         model_of: Returns the network of a fold, by its number, until the next call.
     """
@@ -47,6 +49,8 @@ class ClassifyResult:
     num_patches: tuple[int, ...]
     num_parameters: int
     seconds: float
+    validation: tuple[ScoredFold, ...] = ()
+    subgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     model_of: Callable[[int], keras.Model] | None = None
 
@@ -116,19 +120,27 @@ class _Group:
             store=self.cells.store,
             epochs=self.cells.config.epochs,
             train=lambda on_epoch: self.cells.train(cell, fold, (1,), on_epoch),
-            test=lambda: self.cells.test(cell, fold, 1, train_crs=(1,), name="test"),
+            test=lambda: tuple(
+                self.cells.test(cell, fold, 1, train_crs=(1,), name=part, part=part)
+                for part in ("test", "validation")
+            ),
         )
 
     def load(self, number: int) -> keras.Model:
         return self.cells.reused.load(self.cells.store, self.cell(number))
 
-    def result(self, folds: Sequence[ScoredFold]) -> ClassifyResult:
+    def result(self, scored: Sequence[tuple[ScoredFold, ScoredFold]]) -> ClassifyResult:
         task = self.cells.task
         records = [self.cells.store.read_record(self.cell(k)) for k in range(len(self.folds))]
         return ClassifyResult(
             variant=self.variant,
             split=self.split,
-            folds=tuple(folds),
+            folds=tuple(test for test, _ in scored),
+            validation=tuple(validation for _, validation in scored),
+            subgroups={
+                name: dict(zip(task.example_ids, map(str, values), strict=True))
+                for name, values in task.subgroups.items()
+            },
             num_patches=tuple(np.bincount(task.labels, minlength=len(task.class_names)).tolist()),
             num_parameters=records[0]["num_parameters"],
             seconds=round(sum(record["seconds"] for record in records), 1),

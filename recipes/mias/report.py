@@ -21,6 +21,8 @@ from mammo_tf.recipes.mias.report_patches import (
     confusions,
     text_of,
 )
+from mammo_tf.recipes.mias.trust import Trust
+from mammo_tf.recipes.mias.trust_tables import trust_sections
 from mammo_tf.report import Figure, Link, Section, Table, curves, render_page
 from mammo_tf.report.details import docs_link, made_when, run_details
 from mammo_tf.report.learning import learning_section
@@ -39,6 +41,7 @@ class Findings:
     scores: Sequence[Scores]
     combined: Combined | None
     config: dict
+    trust: Sequence[Trust] = ()
     trainings: dict[str, list[dict]] = field(default_factory=dict)
     data_link: Link | None = None
     files: dict[str, str] = field(default_factory=dict)
@@ -53,6 +56,7 @@ def render_report(findings: Findings, config: MiasConfig) -> str:
         _combination(findings.combined),
         classification(findings.classified, config),
         *confusions(findings.classified, config),
+        *trust_sections(findings.trust),
         learning_section(findings.trainings),
         _pictures(findings.detected),
         _methods(findings, config),

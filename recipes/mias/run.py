@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,11 @@ import click
 from mammo_tf.cli.recipe_run import PHANTOM_NOTE, open_run
 from mammo_tf.data_source import DataPaths, OpenData
 from mammo_tf.errors import UserError
-from mammo_tf.evaluation import Estimate
 from mammo_tf.evaluation.coco import import_pycocotools
 from mammo_tf.files import write_json, write_text
-from mammo_tf.pipelines.detection.card import FOUND, write_card
 from mammo_tf.pipelines.detection.detector import set_threshold
 from mammo_tf.pipelines.tasks.detection import BOX_CLASSES
+from mammo_tf.recipes.mias.cards import write_cards
 from mammo_tf.recipes.mias.classify import ClassifyResult, classify, make_classifier
 from mammo_tf.recipes.mias.combine import Combined, combine
 from mammo_tf.recipes.mias.config import MiasConfig
@@ -37,6 +35,9 @@ from mammo_tf.recipes.mias.division import Division, divide_images
 from mammo_tf.recipes.mias.pictures import log_pictures
 from mammo_tf.recipes.mias.report import Findings, render_report
 from mammo_tf.recipes.mias.summary import Line, summarise
+from mammo_tf.recipes.mias.trust import list_questions, measure_trust
+from mammo_tf.recipes.mias.trust_tables import FILES as TRUST_FILES
+from mammo_tf.recipes.mias.trust_tables import write_trust
 from mammo_tf.report.details import data_link, run_files
 from mammo_tf.report.learning import read_trainings
 from mammo_tf.run_folder import read_config
@@ -69,8 +70,14 @@ def run(
     with open_run("mias", config, run_dir, paths) as (folder, opened):
         division = divide_images(opened.catalog, config.split, config.seed)
         results = _run_parts(config, parts, opened, division, folder)
-        lines = summarise(results.classified, results.scores, config)
+        options = {"num_resamples": config.num_resamples, "seed": config.seed}
+        trust = [
+            measure_trust(question, **options)
+            for question in list_questions(results.classified, results.detected)
+        ]
+        lines = summarise(results.classified, results.scores, trust, config)
         _write_tables(folder, lines)
+        write_trust(folder, trust)
         report = folder / "report.html"
         findings = Findings(
             catalog=opened.catalog,
@@ -78,10 +85,11 @@ def run(
             detected=results.detected,
             scores=results.scores,
             combined=results.combined,
+            trust=trust,
             config=read_config(folder),
             trainings=read_trainings(folder),
             data_link=data_link(opened.builder),
-            files=run_files(folder, ["summary.csv"]),
+            files=run_files(folder, ["summary.csv", *(TRUST_FILES if trust else ())]),
         )
         write_text(report, render_report(findings, config))
     _print(lines, results, opened, folder, report, as_json)
@@ -115,7 +123,7 @@ def _run_parts(
         for fold in detected:
             threshold = score_at_rate(images_of([fold], "lesion", ("validation",)))
             set_threshold(weights_path(folder, fold).parent, threshold)
-        _write_cards(folder, opened, detected, scores, config)
+        write_cards(folder, opened, detected, scores, config)
         log_pictures(folder, detected)
         _write_detections(folder, detected)
     if "combine" in parts:
@@ -131,40 +139,6 @@ def _run_parts(
         )
         scores += [combined.before, combined.after]
     return Results(classified, detected, tuple(scores), combined)
-
-
-def _write_cards(
-    folder: Path,
-    opened: OpenData,
-    detected: Sequence[DetectedFold],
-    scores: Sequence[Scores],
-    config: MiasConfig,
-) -> None:
-    """A model card beside each detector's weights; all of a split have that split's numbers."""
-    catalog = opened.catalog
-    kind = "PHANTOM (synthetic images): " if catalog.is_phantom else ""
-    by_name = {score.name: score for score in scores}
-    for fold in detected:
-        honest = fold.split == "patient"
-        score = by_name[HONEST if honest else LEAKY]
-        count = sum(1 for other in detected if other.split == fold.split)
-        division = config.split.describe(catalog.has_official_splits)
-        if not honest:
-            division = "the poster's: copies of one image lie in training and test, so it flatters"
-        write_card(
-            weights_path(folder, fold).parent,
-            data=f"{kind}{catalog.name}, {len(catalog.images)} images",
-            split=f"{division}; numbers are those of all {count} detectors of it together",
-            measured={
-                FOUND: _triple(score.froc_centre.sensitivities[1]),
-                "average_precision_at_iou_0.5": _triple(score.lesion.per_class["lesion"]),
-            },
-        )
-
-
-def _triple(estimate: Estimate) -> tuple[float, float, float] | None:
-    numbers = (estimate.value, estimate.low, estimate.high)
-    return None if any(map(math.isnan, numbers)) else numbers
 
 
 def _classifiers_of(classified: Sequence[ClassifyResult], variant: str) -> ClassifyResult:

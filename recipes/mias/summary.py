@@ -17,6 +17,7 @@ from mammo_tf.recipes.mias.classify import ClassifyResult
 from mammo_tf.recipes.mias.config import MiasConfig
 from mammo_tf.recipes.mias.detect_scores import RATES, Scores
 from mammo_tf.recipes.mias.division import SPLIT_NAMES
+from mammo_tf.recipes.mias.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Line:
 
 
 def summarise(
-    classified: Sequence[ClassifyResult], scores: Sequence[Scores], config: MiasConfig
+    classified: Sequence[ClassifyResult],
+    scores: Sequence[Scores],
+    trust: Sequence[Trust],
+    config: MiasConfig,
 ) -> list[Line]:
     """Lists every number of a run."""
     lines = []
@@ -63,7 +67,20 @@ def summarise(
         ]
     for score in scores:
         lines += _detector_lines(score)
+    for one in trust:
+        lines += _trust_lines(one)
     return lines
+
+
+def _trust_lines(one: Trust) -> list[Line]:
+    """The AUROC of whole images, and what a temperature does to the probabilities."""
+    what, where, name = one.question.what, SPLIT_NAMES["patient"], one.question.name
+    auroc = [Line(what, where, f"AUROC {name}", one.auroc)] if what == "images" else []
+    return auroc + [
+        Line(what, where, f"{label} {name}{when}", getattr(measured, measure), True)
+        for measure, label in (("ece", "ECE"), ("brier", "Brier score"))
+        for when, measured in (("", one.before), (", temperature", one.after))
+    ]
 
 
 def _detector_lines(score: Scores) -> list[Line]:
