@@ -83,7 +83,7 @@ class Task:
         """(n,) bool, whether an example has a box."""
         return np.array([len(boxes) > 0 for boxes in self.boxes], bool)
 
-    def take(self, indices: Sequence[int]) -> "Task":
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Task":
         """Returns the task of these examples, in their order."""
         indices = np.asarray(indices, int)
         arrays = ("image_ids", "groups", "labels", "evaluated", "split", "shapes")

@@ -6,6 +6,7 @@ The temperature of a fold is fitted on its validation cases alone; no test case 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def measure_trust(question: Question, *, num_resamples: int, seed: int) -> Trust
         fold if t is None else replace(fold, scores=apply_temperature(fold.scores, t))
         for fold, t in zip(test, temperatures, strict=True)
     ]
-    options = {"num_resamples": num_resamples, "seed": seed}
+    options: dict[str, Any] = {"num_resamples": num_resamples, "seed": seed}
     return Trust(
         question=question,
         auroc=mean_auroc(test),
