@@ -37,6 +37,31 @@ def test_any_changed_array_or_byte_is_another_result(tool, tmp_path):
         tool.digest(tool.Target((), ("*.png",)), tmp_path)
 
 
+def test_records_are_compared_by_their_features_and_in_their_order(tool, tmp_path):
+    """Protobuf writes the same features in another order in another process."""
+    import tensorflow as tf
+
+    target = tool.Target((), ("*.tfrecord*",))
+
+    def entry(name: str, value: bytes) -> bytes:
+        feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        features = tf.train.Features(feature={name: feature})
+        return features.SerializeToString()
+
+    def write(*records: bytes) -> str:
+        with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord-00000-of-00001")) as writer:
+            for record in records:
+                writer.write(b"\n" + bytes([len(record)]) + record)
+        return tool.digest(target, tmp_path)
+
+    a, b, c = entry("a", b"1"), entry("b", b"2"), entry("b", b"3")
+    first = write(a + b, a + c)
+    assert write(b + a, a + c) == first
+    assert write(a + c, a + b) != first
+    assert write(a + b) != first
+    assert write(a + b, a + b) != first
+
+
 @pytest.mark.slow
 def test_a_killed_phantom_is_completed(tool, tmp_path, capsys):
     assert tool.try_target("phantom", tmp_path, times=1, seed=2) == 0
