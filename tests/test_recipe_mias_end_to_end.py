@@ -149,9 +149,11 @@ class TestRun:
             ("detection", "poster's kind, all sets"),
             ("detection", "detector alone"),
             ("detection", "detector and classifier"),
+            ("images", "by patient"),
         }
         shown = json.loads((folder / "summary.json").read_text())
-        assert len(shown) == len(rows) == 2 * 4 + 6 * 14
+        # ECE and Brier score before and after, of patches and two questions on images; two AUROC
+        assert len(shown) == len(rows) == 2 * 4 + 6 * 14 + 3 * 4 + 2
         for row, line in zip(rows, shown, strict=True):
             assert (row["measure"], row["set"]) == (line["measure"], line["set"])
             assert 0 <= line["value"] <= 1

@@ -26,6 +26,9 @@ from pathlib import Path
 
 MOST_TRIES = 5
 _PHANTOM = ("--set", "phantom.num_studies=10", "--set", "phantom.scale=0.125")
+# Enough patients of either kind for two folds.
+_LESIONS = ("--phantom", "--set", "phantom.num_studies=20", "--set", "phantom.scale=0.125")
+_LESIONS += ("--set", "phantom.malignant_fraction=0.5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +63,7 @@ TARGETS = {
          "run/cache/**/*.npy"),
     ),
     "cigan": Target(
-        ("cigan", "train", "--dataset", "ncc", "--phantom", *_PHANTOM, "--set",
+        ("cigan", "train", "--dataset", "ncc", *_LESIONS, "--set",
          "patches.patch_size=32", "--set", "gan.pretrain_epochs=2", "--set",
          "gan.adversarial_epochs=2", "--set", "perceptual.backbone=vgg16", "--set",
          "perceptual.weights=random", "--set", "patches.most_per_class=20,20,20", "--folds", "2",
@@ -68,7 +71,7 @@ TARGETS = {
         ("run/gan/fold*/checkpoint.npz",),
     ),
     "detector": Target(
-        ("recipe", "mias", "--dataset", "ncc", "--phantom", *_PHANTOM, "--part", "detect",
+        ("recipe", "mias", "--dataset", "ncc", *_LESIONS, "--part", "detect",
          "--folds", "2", "--set", "detect.training.epochs=2", "--set", "detect.image_size=96",
          "--set", "detect.splits=patient", "--set", "detect.num_symmetries=1", *RUN),
         ("run/summary.csv", "run/detections/*", "run/cells/*/model.weights.h5"),
@@ -112,7 +115,7 @@ def try_target(name: str, folder: Path, times: int, seed: int) -> int:
     for number in range(times):
         out, moments = folder / str(number), []
         for _ in range(MOST_TRIES):
-            moments.append(rng.uniform(0.05, 1.0) * duration)
+            moments.append(rng.uniform(0.05, 0.9) * duration)
             if run(target, out, kill_after=moments[-1]):
                 moments.pop()  # it had ended
                 break
